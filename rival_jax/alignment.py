@@ -1,0 +1,54 @@
+"""Where generation starts and how its statistics are held to the chain's."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from rival_jax.options import Initial
+
+
+def adain(x: jax.Array, reference: jax.Array) -> jax.Array:
+    """Moves x (..., y, x, c) to the reference's mean and deviation, per channel over the positions, in float32.
+
+    Source: RIVAL Eq. 7 and 8; the deviation is sqrt(unbiased variance + 1e-5).
+    """
+    mean, deviation = _statistics(x)
+    reference_mean, reference_deviation = _statistics(reference)
+    return (x.astype(jnp.float32) - mean) / deviation * reference_deviation + reference_mean
+
+
+def _statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x = x.astype(jnp.float32)
+    variance = x.var(axis=(-3, -2), ddof=1, keepdims=True)
+    return x.mean(axis=(-3, -2), keepdims=True), jnp.sqrt(variance + 1e-5)
+
+
+@partial(jax.jit, static_argnames=("initial", "num_variations"))
+def initial_latents(noisy_eyxc: jax.Array, seeds_e: jax.Array, *, initial: Initial, num_variations: int) -> jax.Array:
+    """The latents (e, n, y, x, c) that generation starts from, made of the chain's last ones (e, y, x, c).
+
+    The noise of a variation follows from its exemplar's seed and its own index alone.
+
+    Source: RIVAL Eq. 6. "shuffle": one random permutation of the positions for all channels; "gaussian": normal with
+    the mean and the full covariance over the positions; "inverted": the chain's own; "random": standard normal.
+    """
+
+    def one(noisy_yxc: jax.Array, seed: jax.Array, index: jax.Array) -> jax.Array:
+        key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), index)
+        positions = noisy_yxc.reshape(-1, noisy_yxc.shape[-1])
+        if initial == "shuffle":
+            return jax.random.permutation(key, positions).reshape(noisy_yxc.shape)
+        if initial == "inverted":
+            return noisy_yxc
+        noise = jax.random.normal(key, positions.shape)
+        if initial == "gaussian":
+            values, vectors = jnp.linalg.eigh(jnp.cov(positions, rowvar=False))
+            root = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None]) @ vectors.T
+            noise = noise @ root + positions.mean(axis=0, keepdims=True)
+        return noise.reshape(noisy_yxc.shape)
+
+    variations = jax.vmap(one, in_axes=(None, None, 0))
+    return jax.vmap(variations, in_axes=(0, 0, None))(noisy_eyxc, seeds_e, jnp.arange(num_variations))

@@ -1,0 +1,167 @@
+"""Photos in, pictures out: what Pillow reads becomes uint8 RGB of one size, results become PIL images and sheets."""
+
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+
+from rival_jax.errors import InputError
+
+SHORTEST_SIDE = 16  # pixels
+MOST_PIXELS = 100_000_000
+SHEET_CELL, SHEET_GAP, SHEET_HEADER, SHEET_FONT = 192, 6, 28, 15  # pixels
+
+
+def load_images(images: object, height: int, width: int) -> np.ndarray:
+    """Photos as uint8 RGB (E, height, width, 3): upright by EXIF, cropped at the centre to the aspect, resized.
+
+    `images` is one photo or a list of them. A photo is a path, a PIL image or a uint8 array (H, W), (H, W, 1),
+    (H, W, 3) or (H, W, 4); an array (E, H, W, C) is E photos. Files: whatever Pillow reads, of an animation the first
+    frame. Every mode but "F" (floating point) is accepted: alpha is laid on white, 16-bit values are scaled to 8 bits,
+    mode "I" is read as 16-bit (0...65535). Colour profiles are not applied. The resampling filter is Lanczos's.
+
+    Raises InputError for an unreadable, damaged or non-image file, a shorter side under 16 pixels or more than 100
+    megapixels (both judged by the header, before decoding), any other array, and nothing at all.
+    """
+    photos = _listed(images)
+    if not photos:
+        raise InputError("images is empty; give at least one photo.")
+    loaded = []
+    for number, photo in enumerate(photos, start=1):
+        name = str(photo) if isinstance(photo, str | os.PathLike) else f"image {number} of {len(photos)}"
+        with _clear_errors(name):
+            rgb = _load_rgb(photo, name)
+        loaded.append(ImageOps.fit(rgb, (width, height), Image.Resampling.LANCZOS))
+    return np.stack(loaded)
+
+
+def to_pil(images: np.ndarray) -> Image.Image | list:
+    """uint8 (..., H, W, 3) to PIL images, nested in lists like the leading axes."""
+    return Image.fromarray(images) if images.ndim == 3 else [to_pil(image) for image in images]
+
+
+def contact_sheet(exemplars: np.ndarray, reconstructions: np.ndarray, variations: np.ndarray) -> Image.Image:
+    """One row an exemplar: exemplar | reconstruction | its variations, on white below a line of headings.
+
+    exemplars and reconstructions: uint8 (E, H, W, 3); variations: uint8 (E, N, H, W, 3). Pictures smaller than 192
+    pixels are enlarged by a whole factor.
+    """
+    cells = np.concatenate([exemplars[:, None], reconstructions[:, None], variations], axis=1)
+    rows, columns, height, width, _ = cells.shape
+    factor = math.ceil(SHEET_CELL / min(height, width, SHEET_CELL))
+    height, width = height * factor, width * factor
+    step_y, step_x = height + SHEET_GAP, width + SHEET_GAP
+
+    sheet = Image.new("RGB", (columns * step_x + SHEET_GAP, rows * step_y + SHEET_HEADER), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(SHEET_FONT)
+    headings = ["exemplar", "reconstruction", *(f"variation {n + 1}" for n in range(columns - 2))]
+    for column, heading in enumerate(headings):
+        x = SHEET_GAP + column * step_x
+        draw.text((x + width / 2, SHEET_HEADER / 2), heading, fill="black", font=font, anchor="mm")
+        for row in range(rows):
+            picture = Image.fromarray(cells[row, column]).resize((width, height), Image.Resampling.LANCZOS)
+            sheet.paste(picture, (x, SHEET_HEADER + row * step_y))
+    return sheet
+
+
+@contextmanager
+def _clear_errors(name: str) -> Iterator[None]:
+    """Whatever Pillow and its many decoders raise on a bad file, as one InputError that names the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # sizes are checked here, and damaged metadata does no harm
+            yield
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(name) from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{name} is not a picture that Pillow can read, such as PNG, JPEG, WebP or TIFF.") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise InputError(f"{name} cannot be read ({error.strerror}); give a readable picture file.") from error
+        raise InputError(f"{name} is damaged or cut short ({error}); give a complete picture.") from error
+
+
+def _listed(images: object) -> list:
+    if isinstance(images, list | tuple):
+        return list(images)
+    if hasattr(images, "__array__") and np.asarray(images).ndim == 4:
+        return list(np.asarray(images))
+    return [images]
+
+
+def _load_rgb(photo: object, name: str) -> Image.Image:
+    if isinstance(photo, Image.Image):
+        return _decode(photo, name)
+    if hasattr(photo, "__array__"):
+        return _decode(_from_array(np.asarray(photo), name), name)
+    if not isinstance(photo, str | os.PathLike):
+        raise InputError(f"{name} is of type {type(photo).__name__}; give a path, a PIL image or a uint8 array.")
+    size = Path(photo).stat().st_size
+    if not Path(photo).is_file():
+        raise InputError(f"{name} is not a file; give a picture file.")
+    if size == 0:
+        raise InputError(f"{name} is empty (0 bytes); give a picture file.")
+    with Image.open(photo) as image:
+        return _decode(image, name)
+
+
+def _from_array(array: np.ndarray, name: str) -> Image.Image:
+    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))):
+        raise InputError(
+            f"{name} is an array of {array.dtype} with shape {array.shape}; "
+            "give uint8 of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)."
+        )
+    _check_size(array.shape[1], array.shape[0], name)
+    return Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)
+
+
+def _decode(image: Image.Image, name: str) -> Image.Image:
+    """An opened picture, perhaps not decoded yet, to upright RGB."""
+    _check_size(*image.size, name)
+    if image.mode == "F":
+        raise InputError(f"{name} has floating-point pixels (mode F); give a picture of 8-bit or 16-bit integers.")
+    image.load()
+    image = _upright(image)
+    if image.mode.startswith("I"):
+        image = _from_16_bit(image, name)
+    elif image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        image = ImageCms.buildTransform(lab, srgb, "LAB", "RGB").apply(image)
+    elif image.mode == "La":  # Pillow converts premultiplied grey to nothing else
+        image = image.convert("LA")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # the picture is whole, only its EXIF is not
+        return image
+
+
+def _from_16_bit(image: Image.Image, name: str) -> Image.Image:
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise InputError(f"{name} has pixel values outside 0...65535; give a picture of 8-bit or 16-bit integers.")
+    return Image.fromarray(np.rint(values / np.float32(257)).astype(np.uint8))
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if min(width, height) < SHORTEST_SIDE:
+        raise InputError(f"{name} is {width} x {height} pixels; the shorter side must have at least {SHORTEST_SIDE}.")
+    if width * height > MOST_PIXELS:
+        raise _too_many_pixels(name)
+
+
+def _too_many_pixels(name: str) -> InputError:
+    return InputError(f"{name} has more than {MOST_PIXELS // 10**6} megapixels; give a smaller picture.")

@@ -1,0 +1,1 @@
+"""Networks only: the modules of Stable Diffusion, named as their checkpoints name them; no method lives here."""

@@ -1,0 +1,222 @@
+"""Network configurations, read from a checkpoint's own `config.json`. Anything unsupported is an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rival_jax.errors import InputError
+
+_EMPTY = (None, False)
+
+
+def _accept(owner: str, config: dict[str, Any], accepted: dict[str, tuple], known: set[str]) -> None:
+    """Raises InputError for a field whose value the networks here do not implement, naming field and value.
+
+    `accepted` lists the values allowed for a field whose meaning is fixed; a field nobody knows may only be empty.
+    """
+    for field, value in config.items():
+        if field.startswith("_") or field in known:
+            continue
+        allowed = accepted.get(field, _EMPTY)
+        if not any(value == choice and type(value) is type(choice) for choice in allowed):
+            choices = ", ".join(map(repr, allowed))
+            raise InputError(f"The {owner} config's {field} = {value!r} is not supported; accepted: {choices}.")
+
+
+def _per_block(owner: str, field: str, value, blocks: int) -> tuple[int, ...]:
+    """One value for every block, or a list with one a block."""
+    values = tuple(value) if isinstance(value, list | tuple) else (value,) * blocks
+    if len(values) != blocks or not all(isinstance(v, int) and v > 0 for v in values):
+        raise InputError(
+            f"The {owner} config's {field} = {value!r} must be a positive integer or one for each of {blocks} blocks."
+        )
+    return values
+
+
+def _check_types(owner: str, field: str, types, supported: set[str]) -> tuple[str, ...]:
+    for kind in types:
+        if kind not in supported:
+            choices = ", ".join(sorted(supported))
+            raise InputError(f"The {owner} config's {field} has {kind!r}, which is not supported; accepted: {choices}.")
+    return tuple(types)
+
+
+def _square(owner: str, value) -> int:
+    size = value if isinstance(value, int) else value[0] if value and len(set(value)) == 1 else None
+    if not isinstance(size, int) or size < 1:
+        raise InputError(f"The {owner} config's sample_size = {value!r} must be one positive integer.")
+    return size
+
+
+def _required(owner: str, config: dict[str, Any], field: str):
+    if config.get(field) is None:
+        raise InputError(f"The {owner} config lacks {field}, which is needed to build the network.")
+    return config[field]
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """A `UNet2DConditionModel`; per-block tuples run from the finest level to the coarsest."""
+
+    sample_size: int
+    in_channels: int
+    out_channels: int
+    block_out_channels: tuple[int, ...]
+    layers_per_block: tuple[int, ...]
+    attention_heads: tuple[int, ...]
+    """Differs: the checkpoints call the number of heads `attention_head_dim`."""
+    transformer_depths: tuple[int, ...]
+    """Transformer blocks after each resnet; 0 at a level without attention."""
+    mid_depth: int
+    up_depths: tuple[int, ...]
+    """As `transformer_depths` for the up path, also from the finest level to the coarsest."""
+    cross_attention_dim: int
+    use_linear_projection: bool = False
+    norm_num_groups: int = 32
+    norm_eps: float = 1e-5
+    flip_sin_to_cos: bool = True
+    freq_shift: int = 0
+    addition_time_embed_dim: int | None = None
+    """Set where the checkpoint adds pooled text and size embeddings to the time embedding (SDXL)."""
+    projection_class_embeddings_input_dim: int | None = None
+
+    @classmethod
+    def from_dict(cls, config: dict[str, Any]) -> UNetConfig:
+        """Reads `unet/config.json`. Raises InputError that names what is unsupported or missing."""
+        owner = "UNet"
+        _accept(owner, config, _UNET_ACCEPTED, _UNET_KNOWN)
+        channels = tuple(_required(owner, config, "block_out_channels"))
+        blocks = len(channels)
+        down = _check_types(owner, "down_block_types", _required(owner, config, "down_block_types"), _DOWN_TYPES)
+        up = _check_types(owner, "up_block_types", _required(owner, config, "up_block_types"), _UP_TYPES)
+        if not len(down) == len(up) == blocks:
+            raise InputError(f"The {owner} config names {len(down)} down and {len(up)} up blocks for {blocks} widths.")
+        depths = _per_block(
+            owner, "transformer_layers_per_block", config.get("transformer_layers_per_block", 1), blocks
+        )
+        if config.get("addition_embed_type") and not config.get("projection_class_embeddings_input_dim"):
+            raise InputError(f"The {owner} config's addition_embed_type needs projection_class_embeddings_input_dim.")
+        heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
+        return cls(
+            sample_size=_square(owner, _required(owner, config, "sample_size")),
+            in_channels=config.get("in_channels", 4),
+            out_channels=config.get("out_channels", 4),
+            block_out_channels=channels,
+            layers_per_block=_per_block(owner, "layers_per_block", config.get("layers_per_block", 2), blocks),
+            attention_heads=_per_block(owner, "attention_head_dim", heads, blocks),
+            transformer_depths=tuple(d if "CrossAttn" in kind else 0 for d, kind in zip(depths, down, strict=True)),
+            mid_depth=depths[-1],
+            up_depths=tuple(d if "CrossAttn" in kind else 0 for d, kind in zip(depths, reversed(up), strict=True)),
+            cross_attention_dim=_required(owner, config, "cross_attention_dim"),
+            use_linear_projection=bool(config.get("use_linear_projection", False)),
+            norm_num_groups=config.get("norm_num_groups", 32),
+            norm_eps=config.get("norm_eps", 1e-5),
+            flip_sin_to_cos=config.get("flip_sin_to_cos", True),
+            freq_shift=config.get("freq_shift", 0),
+            addition_time_embed_dim=config.get("addition_time_embed_dim"),
+            projection_class_embeddings_input_dim=config.get("projection_class_embeddings_input_dim"),
+        )
+
+    @property
+    def factor(self) -> int:
+        """The latents' sides must be multiples of this."""
+        return 2 ** (len(self.block_out_channels) - 1)
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """An `AutoencoderKL`."""
+
+    block_out_channels: tuple[int, ...]
+    in_channels: int = 3
+    out_channels: int = 3
+    layers_per_block: int = 1
+    latent_channels: int = 4
+    norm_num_groups: int = 32
+    scaling_factor: float = 0.18215
+    use_quant_conv: bool = True
+    use_post_quant_conv: bool = True
+    mid_block_add_attention: bool = True
+
+    @classmethod
+    def from_dict(cls, config: dict[str, Any]) -> VAEConfig:
+        """Reads `vae/config.json`. Raises InputError that names what is unsupported or missing."""
+        _accept("VAE", config, _VAE_ACCEPTED, _VAE_KNOWN)
+        channels = tuple(_required("VAE", config, "block_out_channels"))
+        for field, kind in (("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D")):
+            types = _check_types("VAE", field, _required("VAE", config, field), {kind})
+            if len(types) != len(channels):
+                raise InputError(f"The VAE config's {field} names {len(types)} blocks for {len(channels)} widths.")
+        fields = {field: config[field] for field in cls.__dataclass_fields__ if config.get(field) is not None}
+        return cls(**{**fields, "block_out_channels": channels})
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent cell is wide."""
+        return 2 ** (len(self.block_out_channels) - 1)
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """A `CLIPTextModel`."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    max_position_embeddings: int = 77
+    hidden_act: str = "quick_gelu"
+    layer_norm_eps: float = 1e-5
+
+    @classmethod
+    def from_dict(cls, config: dict[str, Any]) -> TextConfig:
+        """Reads `text_encoder/config.json`. Raises InputError that names what is unsupported or missing.
+
+        Differs: everything that only decorates a transformers config (token ids, dropout, initialisers) is skipped,
+        because the last hidden state, all that is used here, does not depend on it.
+        """
+        kind = config.get("model_type", "clip_text_model")
+        if kind not in ("clip_text_model", "clip"):
+            raise InputError(
+                f"The text encoder config's model_type = {kind!r} is not supported; accepted: 'clip_text_model'."
+            )
+        needed = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+        fields = {field: _required("text encoder", config, field) for field in needed}
+        fields |= {field: config[field] for field in cls.__dataclass_fields__ if config.get(field) is not None}
+        if fields.get("hidden_act", "quick_gelu") not in ("quick_gelu", "gelu"):
+            act = fields["hidden_act"]
+            raise InputError(
+                f"The text encoder config's hidden_act = {act!r} is not supported; accepted: 'quick_gelu', 'gelu'."
+            )
+        return cls(**fields)
+
+
+_DOWN_TYPES = {"CrossAttnDownBlock2D", "DownBlock2D"}
+_UP_TYPES = {"CrossAttnUpBlock2D", "UpBlock2D"}
+
+_UNET_KNOWN = {
+    "sample_size", "in_channels", "out_channels", "down_block_types", "up_block_types", "block_out_channels",
+    "layers_per_block", "attention_head_dim", "num_attention_heads", "transformer_layers_per_block",
+    "cross_attention_dim", "use_linear_projection", "norm_num_groups", "norm_eps", "flip_sin_to_cos", "freq_shift",
+    "addition_time_embed_dim", "projection_class_embeddings_input_dim",
+}  # fmt: skip
+_UNET_ACCEPTED = {
+    "mid_block_type": ("UNetMidBlock2DCrossAttn",),
+    "act_fn": ("silu", "swish"),
+    "addition_embed_type": (None, "text_time"),
+    "addition_embed_type_num_heads": (64,),
+    "attention_type": ("default",),
+    "conv_in_kernel": (3,),
+    "conv_out_kernel": (3,),
+    "downsample_padding": (1,),
+    "dropout": (0.0, 0),
+    "mid_block_scale_factor": (1, 1.0),
+    "resnet_out_scale_factor": (1, 1.0),
+    "resnet_time_scale_shift": ("default",),
+    "time_embedding_type": ("positional",),
+    "upcast_attention": (None, False, True),
+}
+_VAE_KNOWN = set(VAEConfig.__dataclass_fields__) | {"down_block_types", "up_block_types", "sample_size"}
+_VAE_ACCEPTED = {"act_fn": ("silu", "swish"), "force_upcast": (None, False, True)}

@@ -1,0 +1,126 @@
+"""The noise predictor of Stable Diffusion 1.x, 2.x and, by configuration, SDXL."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from rival_jax.models.attention import Attend, plain
+from rival_jax.models.blocks import BlockSpec, DownBlock, MidBlock, UpBlock
+from rival_jax.models.config import UNetConfig
+from rival_jax.models.layers import GroupNorm, conv, linear
+
+
+def sinusoid(values: jax.Array, width: int, *, flip_sin_to_cos: bool = True, freq_shift: int = 0) -> jax.Array:
+    """Sinusoidal embedding (..., width), float32, of values (...), as in DDPM."""
+    half = width // 2
+    frequencies = jnp.exp(-math.log(10000.0) * jnp.arange(half, dtype=jnp.float32) / (half - freq_shift))
+    angles = values.astype(jnp.float32)[..., None] * frequencies.reshape((1,) * values.ndim + (half,))
+    halves = [jnp.sin(angles), jnp.cos(angles)]
+    return jnp.concatenate(halves[::-1] if flip_sin_to_cos else halves, axis=-1)
+
+
+class TimestepEmbedding(nnx.Module):
+    """Two dense layers on a sinusoid."""
+
+    def __init__(self, in_features: int, width: int, *, dtype, rngs: nnx.Rngs):
+        self.linear_1 = linear(in_features, width, dtype=dtype, rngs=rngs)
+        self.linear_2 = linear(width, width, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.linear_2(nnx.silu(self.linear_1(x)))
+
+
+class UNet(nnx.Module):
+    """`UNet2DConditionModel`: predicts noise (or v) from a noisy latent, its timestep and the prompt's tokens."""
+
+    def __init__(self, config: UNetConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+        self.config = config
+        self.dtype = dtype
+        channels = config.block_out_channels
+        self.conv_in = conv(config.in_channels, channels[0], dtype=dtype, rngs=rngs)
+        time_width = 4 * channels[0]
+        self.time_embedding = TimestepEmbedding(channels[0], time_width, dtype=dtype, rngs=rngs)
+        if config.addition_time_embed_dim:
+            added = config.projection_class_embeddings_input_dim
+            self.add_embedding = TimestepEmbedding(added, time_width, dtype=dtype, rngs=rngs)
+
+        last = len(channels) - 1
+        down, up, skips = [], [], [channels[0]]
+        for level, width in enumerate(channels):
+            spec = self._spec(level, config.transformer_depths[level], config.layers_per_block[level])
+            before = channels[max(level - 1, 0)]
+            down.append(DownBlock(spec, before, downsample=level < last, dtype=dtype, rngs=rngs))
+            skips += [width] * (spec.layers + (level < last))
+        self.down_blocks = nnx.data(down)
+        self.mid_block = MidBlock(self._spec(last, config.mid_depth, 1), dtype=dtype, rngs=rngs)
+        for level in range(last, -1, -1):
+            spec = self._spec(level, config.up_depths[level], config.layers_per_block[level] + 1)
+            own = [skips.pop() for _ in range(spec.layers)]
+            after = channels[min(level + 1, last)]
+            up.append(UpBlock(spec, after, own, upsample=level > 0, dtype=dtype, rngs=rngs))
+        self.up_blocks = nnx.data(up)
+
+        self.conv_norm_out = GroupNorm(channels[0], config.norm_num_groups, config.norm_eps, dtype=dtype, rngs=rngs)
+        self.conv_out = conv(channels[0], config.out_channels, dtype=dtype, rngs=rngs)
+
+    def _spec(self, level: int, depth: int, layers: int) -> BlockSpec:
+        config = self.config
+        return BlockSpec(
+            channels=config.block_out_channels[level],
+            layers=layers,
+            heads=config.attention_heads[level],
+            depth=depth,
+            text_width=config.cross_attention_dim,
+            time_width=4 * config.block_out_channels[0],
+            groups=config.norm_num_groups,
+            epsilon=config.norm_eps,
+            use_linear_projection=config.use_linear_projection,
+        )
+
+    def _sinusoid(self, values: jax.Array, width: int) -> jax.Array:
+        config = self.config
+        return sinusoid(values, width, flip_sin_to_cos=config.flip_sin_to_cos, freq_shift=config.freq_shift)
+
+    def _time(self, timestep_b: jax.Array, added: tuple[jax.Array, jax.Array] | None) -> jax.Array:
+        sines = self._sinusoid(timestep_b, self.config.block_out_channels[0])
+        time_bd = self.time_embedding(sines.astype(self.dtype))
+        if added is None:
+            return time_bd
+        pooled_bd, sizes_b6 = added
+        sines = self._sinusoid(sizes_b6, self.config.addition_time_embed_dim).reshape(sizes_b6.shape[0], -1)
+        joined = jnp.concatenate([pooled_bd.astype(self.dtype), sines.astype(self.dtype)], axis=-1)
+        return time_bd + self.add_embedding(joined)
+
+    def __call__(
+        self,
+        x_byxc: jax.Array,
+        timestep_b: jax.Array,
+        text_bmd: jax.Array,
+        *,
+        attend: Attend = plain,
+        added: tuple[jax.Array, jax.Array] | None = None,
+    ) -> jax.Array:
+        """The model's prediction (b, y, x, c), float32.
+
+        Args:
+            x_byxc: scaled latents; sides are multiples of `config.factor`.
+            timestep_b: 0 ... 999, one a row.
+            text_bmd: the prompts' last hidden states.
+            attend: who attends to whom, in every attention layer.
+            added: pooled text (b, d) and sizes (b, 6), where the configuration asks for them (SDXL).
+        """
+        time_bd = self._time(timestep_b, added)
+        text_bmd = text_bmd.astype(self.dtype)
+        x = self.conv_in(x_byxc.astype(self.dtype))
+        skips = [x]
+        for block in self.down_blocks:
+            x, made = block(x, time_bd, text_bmd, attend)
+            skips += made
+        x = self.mid_block(x, time_bd, text_bmd, attend)
+        for block in self.up_blocks:
+            x = block(x, skips, time_bd, text_bmd, attend)
+        return self.conv_out(nnx.silu(self.conv_norm_out(x))).astype(jnp.float32)

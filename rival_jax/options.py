@@ -1,0 +1,19 @@
+"""The words that arguments accept, in one place and without importing JAX, so that `rival --help` is quick."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Initial = Literal["shuffle", "gaussian", "inverted", "random"]
+"""What generation starts from (RIVAL Eq. 6)."""
+Align = Literal["noise", "latent", "none"]
+"""What is held to the chain's statistics: the predicted noise (Eq. 7-8), the latents, or nothing."""
+Reference = Literal["shared", "paired"]
+"""Whether both guidance halves read one reference row, or the negative half one of the empty prompt."""
+TimestepConvention = Literal["target", "current"]
+"""Which timestep the UNet is told during inversion."""
+DType = Literal["float32", "bfloat16", "float16"]
+"""Of the UNet's and the text encoder's weights and arithmetic."""
+
+INITIALS, ALIGNMENTS, REFERENCES = get_args(Initial), get_args(Align), get_args(Reference)
+CONVENTIONS, DTYPES = get_args(TimestepConvention), get_args(DType)

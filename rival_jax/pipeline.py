@@ -1,0 +1,319 @@
+"""Photos and prompts in, variations out: the whole of RIVAL behind three calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rival_jax import checks
+from rival_jax.alignment import initial_latents
+from rival_jax.errors import InputError
+from rival_jax.images import load_images, to_pil
+from rival_jax.inversion import Chain, Progress, invert
+from rival_jax.models.network import Network
+from rival_jax.options import (
+    ALIGNMENTS,
+    CONVENTIONS,
+    DTYPES,
+    INITIALS,
+    REFERENCES,
+    Align,
+    DType,
+    Initial,
+    Reference,
+    TimestepConvention,
+)
+from rival_jax.sampling import Prompts, generate, stages
+from rival_jax.schedule import Schedule
+from rival_jax.text import Tokenizer, embed
+from rival_jax.weights import TEXT_ENCODER, UNET, VAE, Plan, load_state, plan, resolve
+from rival_jax.weights.files import read_json
+
+
+@dataclass(frozen=True)
+class Variations:
+    """What `vary` returns.
+
+    images: (E, N, H, W, 3) uint8.
+    latents: (E, N, h, w, c) float32, scaled; what generation ended on.
+    chain: the exemplars' chain, ready for another `vary`.
+    """
+
+    images: np.ndarray
+    latents: jax.Array
+    chain: Chain
+
+    @property
+    def pil(self) -> list:
+        """PIL images, a list of N for each of E exemplars."""
+        return to_pil(self.images)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class RivalPipeline:
+    """A Stable Diffusion checkpoint that varies real photos without training. Made by `from_pretrained`."""
+
+    unet: Network
+    vae: Network
+    text_encoder: Network
+    tokenizer: Tokenizer
+    schedule: Schedule
+    directory: Path
+    dtype: str
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path = "tiny", dtype: DType | None = None) -> RivalPipeline:
+        """Loads a model.
+
+        Args:
+            model: "tiny" (the embedded model), a directory in the diffusers layout, or a hub id.
+            dtype: of the UNet and the text encoder: "float32" (full-precision matrix products too), "bfloat16",
+                "float16", or None for what suits the device. The VAE is always float32.
+
+        Raises InputError for a model that cannot be found or read, before any weight is loaded.
+        """
+        dtype = device_dtype() if dtype is None else dtype
+        directory, schedule, parts = plans(model, dtype)
+        tokenizer = Tokenizer.from_pretrained(directory / "tokenizer", parts[-1].config)
+        networks = [Network(part.graphdef, load_state(part)) for part in parts]
+        return cls(*networks, tokenizer, schedule, directory, dtype)
+
+    @property
+    def size(self) -> int:
+        """The model's own picture size, in pixels."""
+        return self._config(self.unet).sample_size * self._config(self.vae).factor
+
+    @property
+    def factor(self) -> int:
+        """Heights and widths are multiples of this many pixels."""
+        return self._config(self.unet).factor * self._config(self.vae).factor
+
+    def invert(
+        self,
+        images,
+        source_prompt: str | Sequence[str] = "",
+        num_inference_steps: int = 50,
+        timestep_convention: TimestepConvention = "target",
+        height: int | None = None,
+        width: int | None = None,
+        *,
+        progress: Progress = _silent,
+    ) -> Chain:
+        """Inverts photos along the DDIM chain, all in one batch.
+
+        Args:
+            images: one or many PIL images, paths or uint8 arrays of any mode, size and orientation;
+                they are centre-cropped.
+            source_prompt: what the photos show; one, or one an exemplar.
+            num_inference_steps: T, the steps of the chain.
+            timestep_convention: "target" (the authors' code) or "current" (Eq. 5 to the letter).
+            height, width: of the pictures, in pixels, multiples of `factor`; None is the model's own size.
+            progress: called with (stage, steps done, steps in all).
+
+        Raises InputError for any argument out of its range, before anything is computed.
+        Source: RIVAL section 3.2, Eq. 5.
+        """
+        checks.choice("timestep_convention", timestep_convention, CONVENTIONS)
+        checks.count("num_inference_steps", num_inference_steps)
+        self.schedule.timesteps(num_inference_steps)
+        pixels = self._load(images, height, width)
+        prompts = checks.per_exemplar("source_prompt", source_prompt, len(pixels))
+        with self._precision():
+            latents = invert(
+                self.unet,
+                self.schedule,
+                _encode(self.vae, pixels),
+                self._embed(prompts),
+                num_inference_steps=num_inference_steps,
+                timestep_convention=timestep_convention,
+                progress=progress,
+            )
+        return Chain(latents, pixels, prompts, timestep_convention)
+
+    def vary(
+        self,
+        images_or_chain,
+        prompt: str | Sequence[str],
+        source_prompt: str | Sequence[str] | None = None,
+        negative_prompt: str | Sequence[str] = "",
+        num_variations: int = 1,
+        num_inference_steps: int | None = None,
+        guidance_scale: float = 7.0,
+        t_align: float = 600,
+        t_early: float = 600,
+        attention_start: float = 1000,
+        initial: Initial | np.ndarray = "shuffle",
+        reference: Reference = "shared",
+        align: Align = "noise",
+        seed: int | Sequence[int] = 0,
+        timestep_convention: TimestepConvention | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        *,
+        progress: Progress = _silent,
+    ) -> Variations:
+        """Makes variations of photos, or of an inverted chain; E exemplars x N variations in one program.
+
+        Args:
+            images_or_chain: photos as for `invert`, or what it returned.
+            prompt, negative_prompt: what to draw and what not; one, or one an exemplar.
+            source_prompt: what the photos show; None is the chain's, or with photos the prompt itself.
+            num_variations: N, of each exemplar.
+            num_inference_steps: T; None is the chain's, or with photos 50.
+            guidance_scale: weight of the prompt against the negative prompt.
+            t_align: 0 ... 1000, training timesteps; above it self-attention reads the exemplar alone, from it down
+                the exemplar and itself. Smaller keeps more of the exemplar.
+            t_early: 0 ... 1000; above it the statistics are aligned.
+            attention_start: 0 ... 1000; above it self-attention is ordinary.
+            initial: "shuffle", "gaussian", "inverted", "random", or latents (E, N, h, w, c).
+            reference: "shared" (one reference row) or "paired" (the negative half reads one of the empty prompt).
+            align: "noise" (Eq. 7-8), "latent" (the latents themselves, after the step) or "none".
+            seed: 0 ... 2**32 - 1; one, or one an exemplar. A variation's noise follows from its exemplar's seed and
+                its index alone.
+            timestep_convention: None is the chain's, or with photos "target".
+            height, width: as for `invert`; None is the chain's, or with photos the model's own size.
+            progress: called with (stage, steps done, steps in all).
+
+        Raises InputError for any argument out of its range or at odds with the chain, before anything is computed.
+        Source: RIVAL section 3, Eq. 2-8.
+        """
+        checks.count("num_variations", num_variations)
+        checks.finite("guidance_scale", guidance_scale)
+        for name, value in (("t_align", t_align), ("t_early", t_early), ("attention_start", attention_start)):
+            checks.boundary(name, value)
+        if isinstance(initial, str):
+            checks.choice("initial", initial, INITIALS)
+        checks.choice("reference", reference, REFERENCES)
+        checks.choice("align", align, ALIGNMENTS)
+        given = images_or_chain if isinstance(images_or_chain, Chain) else None
+        if given:
+            self._check_chain(given, source_prompt, num_inference_steps, timestep_convention, height, width)
+        pixels = given.pixels if given else self._load(images_or_chain, height, width)
+        target, negative = (
+            checks.per_exemplar(name, value, len(pixels))
+            for name, value in (("prompt", prompt), ("negative_prompt", negative_prompt))
+        )
+        seeds = checks.seeds(seed, len(pixels))
+        if not isinstance(initial, str):
+            initial = checks.initial_array(initial, (len(pixels), num_variations, *self._latent_shape(pixels)))
+        chain = given or self.invert(
+            pixels,
+            prompt if source_prompt is None else source_prompt,
+            50 if num_inference_steps is None else num_inference_steps,
+            "target" if timestep_convention is None else timestep_convention,
+            *pixels.shape[1:3],
+            progress=progress,
+        )
+        with self._precision():
+            texts = {"source": chain.source_prompt, "target": target, "negative": negative}
+            texts["empty"] = ("",) * len(pixels)
+            prompts = Prompts(**{name: self._embed(text) for name, text in texts.items()})
+            if isinstance(initial, str):
+                options = {"initial": initial, "num_variations": num_variations}
+                initial = initial_latents(chain.latents[-1], seeds, **options)
+            boundaries = {"t_align": t_align, "t_early": t_early, "attention_start": attention_start}
+            timesteps = self.schedule.timesteps(chain.num_inference_steps)
+            latents = generate(
+                self.unet,
+                self.schedule,
+                chain.latents,
+                initial,
+                prompts,
+                stages(timesteps, **boundaries, align=align, reference=reference),
+                guidance_scale=guidance_scale,
+                progress=progress,
+            )
+            return Variations(np.asarray(_decode(self.vae, latents)), latents, chain)
+
+    def reconstruct(self, chain: Chain, *, progress: Progress = _silent) -> np.ndarray:
+        """The exemplars as plain DDIM draws them from the chain's end, uint8 (E, H, W, 3): how well they inverted."""
+        plainly = {"guidance_scale": 1.0, "initial": "inverted", "attention_start": 0, "align": "none"}
+        return self.vary(chain, chain.source_prompt, **plainly, progress=progress).images[:, 0]
+
+    def _load(self, images, height: int | None, width: int | None) -> np.ndarray:
+        height = checks.side("height", height, self.size, self.factor)
+        width = checks.side("width", width, self.size, self.factor)
+        return load_images(images, height, width)
+
+    def _check_chain(
+        self, chain: Chain, source_prompt, num_inference_steps, timestep_convention, height, width
+    ) -> None:
+        """Raises InputError where an argument is at odds with the chain, or the chain with the model."""
+        if source_prompt is not None:
+            source_prompt = checks.per_exemplar("source_prompt", source_prompt, len(chain.pixels))
+        checks.agrees("source_prompt", source_prompt, chain.source_prompt)
+        checks.agrees("num_inference_steps", num_inference_steps, chain.num_inference_steps)
+        checks.agrees("timestep_convention", timestep_convention, chain.timestep_convention)
+        checks.agrees("height", height, chain.pixels.shape[1])
+        checks.agrees("width", width, chain.pixels.shape[2])
+        expected = self._latent_shape(chain.pixels)
+        if chain.latents.shape[2:] != expected:
+            raise InputError(
+                f"The chain's latents are {chain.latents.shape[2:]}, but this model's would be {expected}."
+            )
+
+    def _latent_shape(self, pixels: np.ndarray) -> tuple[int, int, int]:
+        """(h, w, c) of the latents of pixels (e, H, W, 3)."""
+        factor = self._config(self.vae).factor
+        return pixels.shape[1] // factor, pixels.shape[2] // factor, self._config(self.unet).in_channels
+
+    def _config(self, network: Network):
+        return network.module().config
+
+    def _precision(self) -> AbstractContextManager:
+        """ "float32" means full-precision matrix products, also where a device would round their inputs."""
+        return jax.default_matmul_precision("highest") if self.dtype == "float32" else nullcontext()
+
+    def _embed(self, prompts: tuple[str, ...]) -> jax.Array:
+        return embed(self.text_encoder, self.tokenizer(prompts))
+
+
+def plans(model: str | Path, dtype: DType) -> tuple[Path, Schedule, list[Plan]]:
+    """A model's directory, its schedule and its networks (UNet, VAE, text encoder), checked but not read.
+
+    Raises InputError for a model that cannot be found or does not fit its own configs.
+    """
+    checks.choice("dtype", dtype, DTYPES)
+    directory = resolve(model, dtype)
+    schedule = Schedule.from_dict(read_json(directory / "scheduler" / "scheduler_config.json"))
+    wanted = (UNET, dtype), (VAE, "float32"), (TEXT_ENCODER, dtype)
+    return directory, schedule, [plan(directory, part, part_dtype) for part, part_dtype in wanted]
+
+
+def device_dtype() -> DType:
+    """bfloat16 on TPUs and NVIDIA GPUs since Ampere, float16 on older GPUs, float32 on CPUs."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return "float32"
+    if device.platform == "gpu" and float(getattr(device, "compute_capability", 8.0)) < 8.0:
+        return "float16"
+    return "bfloat16"
+
+
+@jax.jit
+def _encode(vae: Network, pixels: jax.Array) -> jax.Array:
+    """Scaled latents (e, h, w, c) of pixels (e, H, W, 3) uint8: the posterior's mean, one picture at a time."""
+    network = vae.module()
+    scaled = pixels.astype(jnp.float32) / 127.5 - 1
+    return lax.map(lambda x: network.encode(x[None])[0], scaled) * network.config.scaling_factor
+
+
+@jax.jit
+def _decode(vae: Network, latents: jax.Array) -> jax.Array:
+    """Pixels (e, n, H, W, 3) uint8 of scaled latents (e, n, h, w, c), one picture at a time."""
+    network = vae.module()
+    rows = latents.reshape(-1, *latents.shape[2:]) / network.config.scaling_factor
+    pixels = lax.map(lambda x: network.decode(x[None])[0], rows)
+    pixels = jnp.round(jnp.clip(pixels * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
+    return pixels.reshape(*latents.shape[:2], *pixels.shape[1:])

@@ -1,0 +1,93 @@
+"""One `rival vary` from start to end: load, invert, generate, reconstruct, write."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from rival_jax import outputs, record
+from rival_jax.cli import REPEATED, Vary
+from rival_jax.images import contact_sheet
+from rival_jax.inversion import Progress
+from rival_jax.pipeline import RivalPipeline
+
+_ELSEWHERE = ("photos", "out", "model", "dtype", "config")
+"""Arguments of the command that are not arguments of `RivalPipeline.vary`."""
+
+
+class Clock:
+    """Seconds of each stage, told apart by what the progress reports."""
+
+    def __init__(self, progress: Progress):
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
+        self._last = time.perf_counter()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self._progress(stage, done, total)
+        if done == total:
+            self.mark(stage)
+
+    def mark(self, stage: str) -> None:
+        """The time since the last mark belongs to `stage`."""
+        now = time.perf_counter()
+        self.seconds[stage] = round(now - self._last, 3)
+        self._last = now
+
+
+def run(args: Vary, progress: Progress) -> dict:
+    """Does what `rival vary` was asked for, writes the pictures, the sheet and the record, and returns the record.
+
+    Raises InputError for bad arguments before anything is computed.
+    """
+    folder = outputs.prepare_folder(args.out)
+    clock = Clock(progress)
+    pipe = RivalPipeline.from_pretrained(args.model, args.dtype)
+    clock.mark("loading")
+    args = replace(
+        args,
+        source_prompt=args.source_prompt or args.prompt,
+        negative_prompt=args.negative_prompt or ("",),
+        seed=args.seed or (0,),
+    )
+    settings = {name: value for name, value in asdict(args).items() if name not in _ELSEWHERE}
+    for name in REPEATED:
+        settings[name] = settings[name][0] if len(settings[name]) == 1 else settings[name]
+    out = pipe.vary(list(args.photos), **settings, progress=clock)
+    clock.mark("decoding")
+    reconstructed = pipe.reconstruct(out.chain, progress=lambda _, *steps: clock("reconstruction", *steps))
+    clock.mark("reconstruction")
+
+    variations = [outputs.write_png(folder, "variation-0001.png", picture) for row in out.pil for picture in row]
+    sheet = outputs.write_png(folder, "sheet.png", contact_sheet(out.chain.pixels, reconstructed, out.images))
+    model = str(pipe.directory) if Path(args.model).is_dir() else args.model
+    repeatable = replace(
+        args,
+        photos=tuple(photo.absolute() for photo in args.photos),
+        out=args.out.absolute(),
+        model=model,
+        dtype=pipe.dtype,
+        config=None,
+    )
+    content = {
+        "command": "rival vary",
+        "arguments": {name: value for name, value in asdict(repeatable).items() if value is not None},
+        "photos": [{"path": photo.absolute(), "sha256": record.sha256(photo)} for photo in args.photos],
+        "reconstruction_psnr_db": _psnr(out.chain.pixels, reconstructed),
+        "seconds": clock.seconds,
+        "device": f"{jax.devices()[0].device_kind} ({jax.devices()[0].platform})",
+        "versions": record.versions(),
+        "files": {"variations": [path.name for path in variations], "sheet": sheet.name},
+    }
+    content["files"]["record"] = outputs.write_new(folder, "run.json", record.to_json(content)).name
+    return content
+
+
+def _psnr(exemplars: np.ndarray, reconstructions: np.ndarray) -> list[float]:
+    """How well each exemplar came back, in decibels; low values mean that it did not invert well."""
+    errors = np.square(exemplars.astype(np.float64) - reconstructions).mean(axis=(1, 2, 3))
+    return [round(float(value), 2) for value in 10 * np.log10(255**2 / np.maximum(errors, 1e-6))]

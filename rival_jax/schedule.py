@@ -1,0 +1,114 @@
+"""Noise levels and the DDIM step between any two of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rival_jax.errors import InputError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A checkpoint's noise schedule, run by DDIM with eta 0 whatever sampler its config names.
+
+    Source: RIVAL Appendix A; the defaults are Stable Diffusion 1.x's.
+    """
+
+    num_train_timesteps: int = 1000
+    beta_schedule: str = "scaled_linear"
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    steps_offset: int = 1
+    set_alpha_to_one: bool = False
+    prediction_type: str = "epsilon"
+    timestep_spacing: str = "leading"
+
+    @classmethod
+    def from_dict(cls, config: dict[str, Any]) -> Schedule:
+        """Reads `scheduler/scheduler_config.json`. Raises InputError that names an unsupported value.
+
+        Differs: fields of other samplers (PNDM's `skip_prk_steps` and the like) do not change the noise levels and are
+        skipped; an absent field has Stable Diffusion 1.x's value.
+        """
+        fields = {name: config[name] for name in cls.__dataclass_fields__ if config.get(name) is not None}
+        accepted = {
+            "beta_schedule": ("scaled_linear", "linear", "squaredcos_cap_v2"),
+            "prediction_type": ("epsilon", "v_prediction"),
+            "timestep_spacing": ("leading", "trailing", "linspace"),
+        }
+        for name, choices in accepted.items():
+            if name in fields and fields[name] not in choices:
+                listed = ", ".join(map(repr, choices))
+                raise InputError(
+                    f"The scheduler config's {name} = {fields[name]!r} is not supported; accepted: {listed}."
+                )
+        for name in ("trained_betas", "clip_sample", "rescale_betas_zero_snr", "thresholding"):
+            if config.get(name):
+                raise InputError(f"The scheduler config's {name} = {config[name]!r} is not supported; accepted: off.")
+        return cls(**fields)
+
+    @property
+    def alphas_cumprod(self) -> np.ndarray:
+        """Cumulative alphas at timesteps 0 ... num_train_timesteps - 1, float64."""
+        start, end, count = self.beta_start, self.beta_end, self.num_train_timesteps
+        if self.beta_schedule == "squaredcos_cap_v2":
+            bar = np.cos((np.arange(count + 1) / count + 0.008) / 1.008 * np.pi / 2) ** 2
+            betas = np.minimum(1 - bar[1:] / bar[:-1], 0.999)
+        elif self.beta_schedule == "scaled_linear":
+            betas = np.linspace(start**0.5, end**0.5, count) ** 2
+        else:
+            betas = np.linspace(start, end, count)
+        return np.cumprod(1 - betas)
+
+    def timesteps(self, num_inference_steps: int) -> np.ndarray:
+        """The sampling timesteps t_1 < ... < t_T, int32.
+
+        Raises InputError where `num_inference_steps` is not positive or takes a timestep out of 0 ... 999.
+        """
+        last = self.num_train_timesteps - 1
+        if not 1 <= num_inference_steps <= self.num_train_timesteps:
+            raise InputError(
+                f"num_inference_steps is {num_inference_steps}, but must be from 1 to {self.num_train_timesteps}."
+            )
+        if self.timestep_spacing == "leading":
+            stride = self.num_train_timesteps // num_inference_steps
+            steps = np.arange(num_inference_steps) * stride + self.steps_offset
+        elif self.timestep_spacing == "trailing":
+            stride = self.num_train_timesteps / num_inference_steps
+            steps = np.round(np.arange(self.num_train_timesteps, 0, -stride))[::-1] - 1
+        else:
+            steps = np.round(np.linspace(0, last, num_inference_steps))
+        if steps[0] < 0 or steps[-1] > last or len(np.unique(steps)) != num_inference_steps:
+            raise InputError(
+                f"num_inference_steps = {num_inference_steps} takes the timesteps to {int(steps[-1])}, "
+                f"but they must stay within 0 ... {last}; take fewer steps."
+            )
+        return steps.astype(np.int32)
+
+    def levels(self, num_inference_steps: int) -> np.ndarray:
+        """Cumulative alphas of the chain's latents x[0] ... x[T], float32 (T + 1)."""
+        alphas_cumprod = self.alphas_cumprod
+        clean = 1.0 if self.set_alpha_to_one else alphas_cumprod[0]
+        noisy = alphas_cumprod[self.timesteps(num_inference_steps)]
+        return np.concatenate([[clean], noisy]).astype(np.float32)
+
+
+def ddim_step(x: jax.Array, noise: jax.Array, level: jax.Array, next_level: jax.Array) -> jax.Array:
+    """Moves x from one noise level (a cumulative alpha) to another, down (Eq. 4) or up (Eq. 5), float32.
+
+    Source: RIVAL Eq. 4 and 5, which are the same function of the two levels.
+    """
+    ratio = jnp.sqrt(next_level / level)
+    return ratio * x + (jnp.sqrt(1 - next_level) - ratio * jnp.sqrt(1 - level)) * noise
+
+
+def to_noise(prediction: jax.Array, x: jax.Array, level: jax.Array, prediction_type: str) -> jax.Array:
+    """The network's prediction as noise; a v-prediction is converted at the level that x sits at."""
+    if prediction_type == "epsilon":
+        return prediction
+    return jnp.sqrt(level) * prediction + jnp.sqrt(1 - level) * x

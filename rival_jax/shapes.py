@@ -1,0 +1,28 @@
+"""The dimension key: one letter an axis, the same letter everywhere, and the array types that use it.
+
+b  rows of a network call            e  exemplars (real photos)
+g  groups of rows                    r  rows in a group
+n  variations of an exemplar         t  index into the chain, 0 (clean) ... T (noisy); a `timestep` is 0 ... 999
+y  x  c  image or latent axes        s  image tokens (y * x)
+m  text tokens                       d  width of a token
+h  heads                             k  width of a head
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+Array = jax.Array | np.ndarray
+
+Latents = Float[Array, "b y x c"]
+"""Scaled latents: the VAE's posterior mean times its `scaling_factor`, float32, channels last."""
+
+ExemplarLatents = Float[Array, "e y x c"]
+VariationLatents = Float[Array, "e n y x c"]
+ChainLatents = Float[Array, "t e y x c"]
+Pixels = UInt8[Array, "e H W 3"]
+TextEmbedding = Float[Array, "b m d"]
+TokenIds = Int[Array, "b m"]
+Seeds = jax.Array

@@ -1,0 +1,58 @@
+"""Prompts to tokens, by the checkpoint's own tokenizer, and tokens to embeddings."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from rival_jax.errors import InputError
+from rival_jax.models.config import TextConfig
+from rival_jax.models.network import Network
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A checkpoint's CLIP tokenizer and the number of tokens its text encoder reads."""
+
+    tokenizer: object
+    length: int
+    vocab_size: int
+
+    @classmethod
+    def from_pretrained(cls, directory: Path, config: TextConfig) -> Tokenizer:
+        """Reads `tokenizer/`. Raises InputError where it cannot be read."""
+        from transformers import CLIPTokenizer
+
+        try:
+            tokenizer = CLIPTokenizer.from_pretrained(directory, local_files_only=True)
+        except Exception as error:  # noqa: BLE001 (what a broken tokenizer raises depends on the file)
+            raise InputError(f"The tokenizer in {directory} cannot be read ({type(error).__name__}).") from error
+        length = min(tokenizer.model_max_length, config.max_position_embeddings)
+        return cls(tokenizer, length, config.vocab_size)
+
+    def __call__(self, prompts: tuple[str, ...]) -> np.ndarray:
+        """Token ids (b, length), int32. Warns of a prompt that is too long and says what was cut."""
+        for prompt in dict.fromkeys(prompts):
+            ids = self.tokenizer(prompt)["input_ids"]
+            if len(ids) > self.length:
+                cut = self.tokenizer.decode(ids[self.length - 1 : -1])
+                message = f"The prompt has {len(ids)} tokens, the model reads {self.length}; cut off: {cut!r}."
+                warnings.warn(message, stacklevel=2)
+        options = {"padding": "max_length", "truncation": True, "max_length": self.length}
+        ids = np.asarray(self.tokenizer(list(prompts), **options)["input_ids"], np.int32)
+        if ids.max() >= self.vocab_size:
+            raise InputError(
+                f"The tokenizer gives token {ids.max()}, but the text encoder knows only {self.vocab_size}: "
+                "they are of different models."
+            )
+        return ids
+
+
+@jax.jit
+def embed(text_encoder: Network, ids_bm: jax.Array) -> jax.Array:
+    """Last hidden states (b, m, d) of token ids."""
+    return text_encoder.module()(ids_bm)

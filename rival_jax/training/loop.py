@@ -1,0 +1,97 @@
+"""One resumable training loop for every network: Adam, averaged weights, Orbax checkpoints, a loss curve."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+
+from rival_jax.training.recipe import Phase
+
+Params = Any
+Batch = dict[str, jax.Array]
+
+_REPORT, _SAVE = 50, 250
+
+
+def optimizer(phase: Phase) -> optax.GradientTransformation:
+    """AdamW: 100 steps of warm-up, flat to half-way, then linear to zero; gradients clipped to norm 1."""
+    half = phase.steps // 2
+    schedule = optax.join_schedules(
+        [
+            optax.linear_schedule(0.0, phase.learning_rate, 100),
+            optax.constant_schedule(phase.learning_rate),
+            optax.linear_schedule(phase.learning_rate, 0.0, phase.steps - half),
+        ],
+        [100, half],
+    )
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, b1=0.9, b2=0.99, weight_decay=1e-4))
+
+
+def fit(
+    params: Params,
+    loss: Callable[[Params, Batch, jax.Array], jax.Array],
+    batch: Callable[[np.random.Generator], Batch],
+    phase: Phase,
+    directory: Path,
+    *,
+    seed: int,
+    report: Callable[[int, int, float], None],
+) -> Params:
+    """Trains `params` and returns their moving average.
+
+    A killed run goes on from the last checkpoint in `directory` and ends on the same numbers: the batch and the noise
+    of a step depend on (seed, step) alone. `loss.csv` there holds the curve.
+
+    Args:
+        loss: (params, batch, key) -> scalar.
+        batch: draws one batch with the generator it is given.
+        report: called with step, steps and the mean loss since the last report.
+    """
+    adam = optimizer(phase)
+
+    @jax.jit
+    def update(state, batch, key):
+        value, grads = jax.value_and_grad(loss)(state["params"], batch, key)
+        updates, moments = adam.update(grads, state["moments"], state["params"])
+        params = optax.apply_updates(state["params"], updates)
+        decay = jnp.minimum(phase.ema, (1 + state["step"]) / (10 + state["step"]))
+        average = optax.incremental_update(params, state["average"], 1 - decay)
+        return {"params": params, "moments": moments, "average": average, "step": state["step"] + 1}, value
+
+    state = {
+        "params": params,
+        "moments": adam.init(params),
+        "average": jax.tree.map(jnp.copy, params),
+        "step": jnp.zeros((), jnp.int32),
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    with ocp.CheckpointManager(directory.absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=1)) as manager:
+        if manager.latest_step() is not None:
+            state = manager.restore(manager.latest_step(), args=ocp.args.StandardRestore(state))
+        losses = []
+        for step in range(int(state["step"]), phase.steps):
+            drawn = batch(np.random.default_rng([seed, step]))
+            state, value = update(state, drawn, jax.random.fold_in(jax.random.key(seed), step))
+            losses.append(value)
+            if (step + 1) % _REPORT == 0 or step + 1 == phase.steps:
+                mean = float(np.mean(jax.device_get(losses)))
+                _log(directory / "loss.csv", step + 1, mean)
+                report(step + 1, phase.steps, mean)
+                losses = []
+            if (step + 1) % _SAVE == 0 or step + 1 == phase.steps:
+                manager.save(step + 1, args=ocp.args.StandardSave(state))
+        manager.wait_until_finished()
+    return state["average"]
+
+
+def _log(path: Path, step: int, value: float) -> None:
+    with path.open("a", newline="") as file:
+        csv.writer(file).writerow([step, f"{value:.6f}"])

@@ -1,0 +1,97 @@
+"""What the embedded model is made of and how long each part trains: the one place to change it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rival_jax.models.config import TextConfig, UNetConfig, VAEConfig
+
+PICTURE = 48
+"""Side of a training picture, in pixels."""
+
+UNET_JSON = {
+    "_class_name": "UNet2DConditionModel",
+    "sample_size": 12,
+    "in_channels": 4,
+    "out_channels": 4,
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+    "mid_block_type": "UNetMidBlock2DCrossAttn",
+    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+    "block_out_channels": [64, 128],
+    "layers_per_block": 1,
+    "attention_head_dim": 4,
+    "cross_attention_dim": 128,
+    "norm_num_groups": 16,
+    "act_fn": "silu",
+}
+
+VAE_JSON = {
+    "_class_name": "AutoencoderKL",
+    "in_channels": 3,
+    "out_channels": 3,
+    "down_block_types": ["DownEncoderBlock2D"] * 3,
+    "up_block_types": ["UpDecoderBlock2D"] * 3,
+    "block_out_channels": [16, 32, 64],
+    "layers_per_block": 1,
+    "latent_channels": 4,
+    "norm_num_groups": 8,
+    "sample_size": PICTURE,
+    "act_fn": "silu",
+    "scaling_factor": 1.0,
+}
+
+TEXT_JSON = {
+    "architectures": ["CLIPTextModel"],
+    "model_type": "clip_text_model",
+    "hidden_size": 128,
+    "intermediate_size": 512,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 24,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+}
+
+SCHEDULER_JSON = {
+    "_class_name": "DDIMScheduler",
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+    "prediction_type": "epsilon",
+    "timestep_spacing": "leading",
+}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One network's training: updates, pictures an update, peak learning rate, decay of the averaged weights."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    ema: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The whole training. Every random choice follows from `seed`."""
+
+    pictures: int = 50_000
+    seed: int = 0
+    text: Phase = field(default=Phase(steps=700, batch=128, learning_rate=1e-3, ema=0.99))
+    vae: Phase = field(default=Phase(steps=5000, batch=4, learning_rate=2.5e-3, ema=0.998))
+    unet: Phase = field(default=Phase(steps=4000, batch=40, learning_rate=1e-3, ema=0.998))
+    caption_dropout: float = 0.1
+
+    def unet_config(self) -> UNetConfig:
+        return UNetConfig.from_dict(UNET_JSON)
+
+    def vae_config(self) -> VAEConfig:
+        return VAEConfig.from_dict(VAE_JSON)
+
+    def text_config(self, vocab_size: int) -> TextConfig:
+        return TextConfig.from_dict(TEXT_JSON | {"vocab_size": vocab_size})

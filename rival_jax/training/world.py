@@ -1,0 +1,218 @@
+"""A drawn, captioned world for training a tiny latent diffusion model: one object before a background."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, partial
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageChops, ImageFilter
+
+from rival_jax.training.colours import BLACK, COLOURS, jitter
+from rival_jax.training.grading import ODD_GRADES, Grade, grade, grade_odd, sample_grade
+from rival_jax.training.objects import FLOATING, OBJECTS, draw_object
+from rival_jax.training.scenery import GROUNDS, SKIES, backdrop, landscape
+
+__all__ = ["ODD_GRADES", "Scene", "caption", "draw", "example", "grade_odd", "make_dataset", "sample_scene"]
+
+_OVERSAMPLING = 4
+_CHUNK = 250
+
+SIZES = {"small": (0.20, 0.24), "middling": (0.27, 0.32), "large": (0.33, 0.37)}
+"""Half an object's width, in shares of the picture's."""
+
+POSITIONS = {"left": 0.3, "middle": 0.5, "right": 0.7}
+STYLES = ("photo", "drawing")
+PATTERNS = ("plain", "striped", "dotted")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a picture shows.
+
+    object, colour, size, position, style: keys of OBJECTS, COLOURS, SIZES, POSITIONS, STYLES.
+    ground, sky: of a landscape, keys of GROUNDS and SKIES, with a sun (a moon at night) or not; else "".
+    pattern, backdrop: of any other background, a key of PATTERNS and of COLOURS; else "".
+    grade: the tone grading, if any. seed: of the details (tints, clouds, tilt).
+    """
+
+    object: str
+    colour: str
+    size: str
+    position: str
+    style: str
+    ground: str = ""
+    sky: str = ""
+    sun: bool = False
+    pattern: str = ""
+    backdrop: str = ""
+    grade: Grade | None = None
+    seed: int = 0
+
+
+def _choose(rng: np.random.Generator, items: Iterable[str], weights: tuple[float, ...] | None = None) -> str:
+    items = tuple(items)
+    return items[rng.choice(len(items), p=weights)]
+
+
+def sample_scene(rng: np.random.Generator) -> Scene:
+    """A scene of the training distribution."""
+    colour = _choose(rng, COLOURS)
+    size = _choose(rng, SIZES, (0.2, 0.45, 0.35))
+    position = "middle" if size == "large" else _choose(rng, POSITIONS, (0.2, 0.6, 0.2))
+    if rng.random() < 0.66:
+        sky = _choose(rng, SKIES, (0.46, 0.18, 0.18, 0.18))
+        sun = bool(sky != "cloudy" and rng.random() < 0.4)
+        background: dict[str, Any] = {"ground": _choose(rng, GROUNDS), "sky": sky, "sun": sun}
+    else:
+        pattern = _choose(rng, PATTERNS, (0.6, 0.2, 0.2))
+        background = {"pattern": pattern, "backdrop": _choose(rng, (name for name in COLOURS if name != colour))}
+    return Scene(
+        object=_choose(rng, OBJECTS),
+        colour=colour,
+        size=size,
+        position=position,
+        style=_choose(rng, STYLES, (0.7, 0.3)),
+        **background,
+        grade=sample_grade(rng) if rng.random() < 0.3 else None,
+        seed=int(rng.integers(2**31)),
+    )
+
+
+SIZE_WORDS = {"small": ("small",), "middling": ("",), "large": ("large", "big", "")}
+POSITION_WORDS = {"left": "on the left", "middle": "in the middle", "right": "on the right"}
+GROUND_WORDS = {
+    "grass": ("green grass", "grass", "the grass"),
+    "sand": ("yellow sand", "sand", "a sand beach"),
+    "snow": ("white snow", "snow", "the snow"),
+    "water": ("blue water", "water", "the water"),
+    "soil": ("brown soil", "soil", "the soil"),
+}
+SKY_WORDS = {
+    "day": ("under a blue sky", "under a blue sky", "on a bright day"),
+    "sunset": ("under an orange sunset sky", "under an orange sky", "at sunset"),
+    "night": ("under a dark night sky", "under a night sky", "at night"),
+    "cloudy": ("under a gray sky", "under a cloudy sky", "on a cloudy day"),
+}
+SUN_WORDS = {"day": "with the sun", "sunset": "with the sun", "night": "with the moon"}
+PATTERN_WORDS = {
+    "plain": ("plain {} background", "{} background", "{} background"),
+    "striped": ("striped {} background", "{} background with stripes", "striped {} background"),
+    "dotted": ("dotted {} background", "{} background with dots", "dotted {} background"),
+}
+OPENINGS = {
+    "photo": ("a photo of", "a photo of", "a picture of", "an image of"),
+    "drawing": ("a drawing of", "a drawing of", "a picture of", "an image of"),
+}
+
+
+def _article(words: str) -> str:
+    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
+
+
+def _place(scene: Scene, rng: np.random.Generator) -> str:
+    if scene.pattern:
+        name = "" if rng.random() < 0.2 else scene.backdrop
+        words = " ".join(_choose(rng, PATTERN_WORDS[scene.pattern]).format(name).split())
+        preposition = _choose(rng, ("on", "in front of"), (0.8, 0.2))
+        return f"{preposition} {_article(words)}"
+    ground = f"on {_choose(rng, GROUND_WORDS[scene.ground], (0.6, 0.2, 0.2))}"
+    sky = _choose(rng, SKY_WORDS[scene.sky], (0.4, 0.35, 0.25))
+    if scene.sun and rng.random() < 0.6:
+        sky += f" {SUN_WORDS[scene.sky]}"
+    kept = rng.random()
+    return ground if kept < 0.3 else sky if kept < 0.38 else f"{ground} {sky}"
+
+
+def caption(scene: Scene, rng: np.random.Generator) -> str:
+    """One of the scene's captions; it may leave things out, and never tells of the grading."""
+    size = _choose(rng, SIZE_WORDS[scene.size])
+    colour = "" if rng.random() < 0.2 else scene.colour
+    thing = _article(" ".join(word for word in (size, colour, scene.object) if word))
+    if rng.random() < (0.08 if scene.position == "middle" else 0.8):
+        thing += f" {POSITION_WORDS[scene.position]}"
+    opening = f"{_choose(rng, OPENINGS[scene.style])} " if rng.random() < 0.4 else ""
+    kept = rng.random()
+    if kept < 0.08:
+        return opening + thing
+    place = _place(scene, rng)
+    return f"{place}, {thing}" if not opening and kept > 0.94 else f"{opening}{thing} {place}"
+
+
+@cache
+def _glow(side: int) -> Image.Image:
+    """Light from the upper left: white around (0.3, 0.25) of the side, down to 160 of 255 far from it."""
+    full = ImageChops.invert(Image.radial_gradient("L")).resize((2 * side, 2 * side))
+    left, top = round(0.7 * side), round(0.75 * side)
+    light = full.crop((left, top, left + side, top + side)).point([min(255, 160 + level // 2) for level in range(256)])
+    return Image.merge("RGB", (light, light, light))
+
+
+def _shade(layer: Image.Image) -> Image.Image:
+    """The layer (RGB under an alpha mask) lit from the upper left."""
+    return ImageChops.multiply(layer.convert("RGB"), _glow(layer.width))
+
+
+def _background(scene: Scene, side: int, rng: np.random.Generator) -> Image.Image:
+    if scene.pattern:
+        return backdrop(side, scene.pattern, jitter(COLOURS[scene.backdrop], rng), rng)
+    return landscape(side, scene.ground, scene.sky, scene.sun, rng)
+
+
+def _object(scene: Scene, side: int, rng: np.random.Generator) -> Image.Image:
+    half = rng.uniform(*SIZES[scene.size])
+    x = min(max(POSITIONS[scene.position] + rng.uniform(-0.03, 0.03), half + 0.02), 0.98 - half)
+    base = min(0.94, 0.5 + half + rng.uniform(0.1, 0.16))
+    if scene.pattern or scene.object in FLOATING:
+        base = 0.5 + half + rng.uniform(-0.04, 0.04)
+    main = jitter(COLOURS[scene.colour], rng)
+    return draw_object(scene.object, side, (x, base), half, main, scene.style == "drawing", rng)
+
+
+def draw(scene: Scene, size: int = 48) -> Image.Image:
+    """The (size, size) RGB picture of a scene; the same composition at every size."""
+    side = _OVERSAMPLING * size
+    rng = np.random.default_rng(scene.seed)
+    image = _background(scene, side, rng)
+    layer = _object(scene, side, rng)
+    if scene.style == "photo":
+        alpha = layer.getchannel("A")
+        shadow = alpha.filter(ImageFilter.BoxBlur(0.02 * side)).point([round(0.4 * level) for level in range(256)])
+        shift = round(0.025 * side)
+        image.paste(BLACK, (shift, shift), shadow)
+        image.paste(_shade(layer), (0, 0), alpha)
+    else:
+        image.paste(layer, (0, 0), layer)
+    image = image.resize((size, size), Image.Resampling.BOX)
+    return grade(image, scene.grade) if scene.grade else image
+
+
+def example(seed: int, index: int) -> tuple[Scene, str]:
+    """Scene and caption number `index` of the data set with this seed."""
+    rng = np.random.default_rng([seed, index])
+    scene = sample_scene(rng)
+    return scene, caption(scene, rng)
+
+
+def _draw_chunk(indices: range, seed: int, size: int) -> tuple[np.ndarray, list[str]]:
+    examples = [example(seed, index) for index in indices]
+    return np.stack([np.asarray(draw(scene, size)) for scene, _ in examples]), [text for _, text in examples]
+
+
+def make_dataset(count: int, seed: int, size: int = 48, processes: int | None = None) -> tuple[np.ndarray, list[str]]:
+    """Pictures as uint8 (count, size, size, 3) and their captions; a seed gives the same ones for any `processes`.
+
+    `processes` defaults to the CPU count; processes are spawned, so a script
+    needs its `if __name__ == "__main__"`. Up to 250 pictures are drawn without any.
+    """
+    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+    work = partial(_draw_chunk, seed=seed, size=size)
+    processes = min(processes or os.cpu_count() or 1, len(chunks))
+    if processes == 1:
+        parts = [work(chunk) for chunk in chunks]
+    else:
+        with get_context("spawn").Pool(processes) as pool:
+            parts = pool.map(work, chunks, chunksize=1)
+    return np.concatenate([images for images, _ in parts]), [text for _, texts in parts for text in texts]

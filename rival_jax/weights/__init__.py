@@ -1,0 +1,14 @@
+"""Checkpoint files to network weights, and back.
+
+locate     a model's name -> its directory        rules    the conversion engine
+files      which files hold the weights           sd_keys  the key tables
+headers    what is inside a file                  load     plan, then read
+converted  a copy in final form for later starts
+"""
+
+from rival_jax.weights.converted import load_state
+from rival_jax.weights.load import TEXT_ENCODER, UNET, VAE, Part, Plan, plan
+from rival_jax.weights.locate import resolve
+from rival_jax.weights.rules import export
+
+__all__ = ["TEXT_ENCODER", "UNET", "VAE", "Part", "Plan", "export", "load_state", "plan", "resolve"]

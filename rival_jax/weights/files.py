@@ -1,0 +1,59 @@
+"""The diffusers directory layout: which files of a network's folder hold its weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from rival_jax.errors import InputError
+
+STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+"""The networks' folders, and the name that their weight files begin with."""
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises InputError that names the file."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"The file {file} is {'corrupt JSON' if file.is_file() else 'missing'}.") from error
+    if not isinstance(value, dict):
+        raise InputError(f"The file {file} must hold a JSON object.")
+    return value
+
+
+def weight_files(folder: Path, dtype: DTypeLike) -> list[Path]:
+    """The files that hold a network's weights, shards in order. Raises InputError where there are none to read."""
+    names = {file.name for file in folder.iterdir()}
+    chosen = choose(names, STEMS.get(folder.name, "model"), dtype)
+    if chosen is None:
+        pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".ckpt")))
+        held = f"only {', '.join(pickles)}: pickles are not read, " if pickles else "no weights: "
+        raise InputError(f"The folder {folder} has {held}safetensors (or Flax msgpack) weights are needed.")
+    if not chosen.endswith(".json"):
+        return [folder / chosen]
+    shards = read_json(folder / chosen).get("weight_map")
+    if not isinstance(shards, dict) or not shards or not all(isinstance(name, str) for name in shards.values()):
+        raise InputError(f"The file {folder / chosen} has no weight_map from tensors to files.")
+    absent = sorted(set(shards.values()) - names)
+    if absent:
+        raise InputError(f"The file {folder / chosen} names {', '.join(absent)}, which is not there.")
+    return [folder / name for name in sorted(set(shards.values()))]
+
+
+def choose(names: Collection[str], stem: str, dtype: DTypeLike) -> str | None:
+    """Picks the weight file, or index of shards, among the file names of a folder.
+
+    Plain files are preferred for float32 and half-precision variants for 16 bits; either serves where the other is
+    absent. Flax weights are the last resort.
+    """
+    plain = (f"{stem}.safetensors", f"{stem}.safetensors.index.json")
+    half = (f"{stem}.fp16.safetensors", f"{stem}.safetensors.index.fp16.json", f"{stem}.fp16.safetensors.index.json")
+    flax = ("diffusion_flax_model.msgpack", "flax_model.msgpack")
+    order = (*half, *plain, *flax) if np.dtype(dtype).itemsize == 2 else (*plain, *half, *flax)
+    return next((name for name in order if name in names), None)

@@ -1,0 +1,140 @@
+"""Weight files into networks: all is checked from the headers first, then read tensor by tensor onto the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from flax import nnx
+from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.typing import DTypeLike
+
+from rival_jax.errors import InputError
+from rival_jax.models.clip import TextEncoder
+from rival_jax.models.config import TextConfig, UNetConfig, VAEConfig
+from rival_jax.models.unet import UNet
+from rival_jax.models.vae import VAE as AutoencoderKL
+from rival_jax.weights import sd_keys
+from rival_jax.weights.files import read_json, weight_files
+from rival_jax.weights.headers import Stored, index
+from rival_jax.weights.rules import Layout, Table, assign, dotted, leaf_paths
+
+
+@dataclass(frozen=True)
+class Part:
+    """A network of a checkpoint: its folder, its class, how its config is read, its key table."""
+
+    folder: str
+    module: Callable[..., nnx.Module]
+    config: type[UNetConfig | VAEConfig | TextConfig]
+    table: Table
+
+
+TEXT_ENCODER = Part("text_encoder", TextEncoder, TextConfig, sd_keys.TEXT)
+VAE = Part("vae", AutoencoderKL, VAEConfig, sd_keys.VAE)
+UNET = Part("unet", UNet, UNetConfig, sd_keys.UNET)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network, where each of its leaves is stored and how, all checked; no weight is read yet.
+
+    `state` holds shapes and dtypes, `sources` a tensor and its layout under every leaf's dotted path.
+    """
+
+    folder: Path
+    config: Any
+    graphdef: nnx.GraphDef
+    state: nnx.State
+    sources: dict[str, tuple[Stored, Layout]]
+    files: tuple[Path, ...]
+
+    @property
+    def leaves(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shape and dtype of every leaf."""
+        return leaf_paths(self.state)
+
+    @property
+    def parameters(self) -> int:
+        return sum(math.prod(leaf.shape) for leaf in self.leaves.values())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all leaves on the device."""
+        return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in self.leaves.values())
+
+    @property
+    def is_cast(self) -> bool:
+        """Whether the files hold another dtype than is wanted."""
+        leaves = self.leaves
+        return any(tensor.dtype != leaves[path].dtype for path, (tensor, _) in self.sources.items())
+
+    def fill(self, leaves: Mapping[str, jax.Array]) -> nnx.State:
+        """The state with a value for every leaf."""
+        paths = flatten_dict(nnx.to_pure_dict(self.state))
+        state = jax.tree.map(lambda leaf: leaf, self.state)
+        nnx.replace_by_pure_dict(state, unflatten_dict({path: leaves[dotted(path)] for path in paths}))
+        return state
+
+
+def plan(directory: Path, part: Part, dtype: DTypeLike) -> Plan:
+    """Prepares a network of the model in `directory`, with parameters in `dtype`.
+
+    Reads the config and the headers of the weight files only. Raises InputError for what cannot be loaded.
+    """
+    folder = directory / part.folder
+    config = part.config.from_dict(read_json(folder / "config.json"))
+    network = nnx.eval_shape(lambda: part.module(config, dtype=dtype, rngs=_OneKey()))
+    graphdef, state = nnx.split(network)
+    files = weight_files(folder, dtype)
+    tensors = _tensors(files)
+    table = sd_keys.FLAX if files[0].suffix == ".msgpack" else part.table
+    shapes = {path: leaf.shape for path, leaf in leaf_paths(state).items()}
+    assigned = assign(table, {key: tensor.shape for key, tensor in tensors.items()}, shapes, str(folder))
+    sources = {path: (tensors[key], layout) for path, (key, layout) in assigned.items()}
+    return Plan(folder, config, graphdef, state, sources, tuple(files))
+
+
+class _OneKey(nnx.Rngs):
+    """The same key for every parameter, enough for shapes.
+
+    Advancing nnx.Rngs under eval_shape takes time quadratic in the number of parameters on some versions of flax.
+    """
+
+    def __init__(self):
+        pass
+
+    def params(self) -> jax.Array:
+        return jax.random.key(0)
+
+
+def _tensors(files: list[Path]) -> dict[str, Stored]:
+    tensors: dict[str, Stored] = {}
+    for file in files:
+        inside = index(file)
+        twice = sorted(tensors.keys() & inside.keys())
+        if twice:
+            raise InputError(f"The weight file {file} repeats tensors of another shard: {', '.join(twice)}.")
+        tensors |= inside
+    return tensors
+
+
+def read(plan: Plan) -> nnx.State:
+    """Reads all leaves onto the first device, two at a time: the host holds little more than the model.
+
+    Tensors are cast on the host, which needs no compilation, and transposed on their way to the device.
+    """
+
+    def place(path: str) -> jax.Array:
+        tensor, layout = plan.sources[path]
+        cast = tensor.read().astype(leaves[path].dtype, copy=False)
+        return jax.block_until_ready(jax.device_put(layout.leaf(cast), device))
+
+    leaves, device = plan.leaves, jax.local_devices()[0]
+    with ThreadPoolExecutor(2) as pool:
+        return plan.fill(dict(zip(leaves, pool.map(place, leaves), strict=True)))

@@ -1,0 +1,22 @@
+"""Strict numerics, runtime type checks and two devices for every test."""
+
+import os
+import sys
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+assert "rival_jax.pipeline" not in sys.modules, "rival_jax was imported before its type checks were switched on"
+install_import_hook("rival_jax", "beartype.beartype")
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_num_cpu_devices", 2)
+os.environ["RIVAL_CACHE"] = "off"
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    """Nothing a test writes by default lands in the checkout."""
+    monkeypatch.chdir(tmp_path)

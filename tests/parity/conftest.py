@@ -1,0 +1,17 @@
+"""Parity with torch and diffusers, which come with the extra `[parity]`; without them this folder is skipped."""
+
+import pytest
+
+
+def pytest_pycollect_makemodule() -> None:
+    """Skips the folder's test files; unlike a skip of this file, it also holds where pytest is given the folder."""
+    for package in ("torch", "diffusers"):
+        pytest.importorskip(package, reason=f"the parity tests need {package}: pip install -e '.[parity]'")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """For networks as small as these twenty times faster on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)

@@ -1,0 +1,248 @@
+"""The whole method in plain torch on diffusers models, one exemplar at a time: the oracle of the parity tests.
+
+It follows the paper (https://arxiv.org/abs/2305.18729) step by step and shares no code with the package.
+A latent is (c, h, w), a chain (T+1, c, h, w) with index 0 clean, N variations are (N, c, h, w), and the
+embedding of one prompt is (m, d). Latents stay in float32 whatever the dtype of the models.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The noise levels 0 … T of a chain.
+
+    `timesteps[k - 1]` is t_k in the training scale and `alphas[k]` the cumulative alpha of level k, level 0 being the
+    clean one. Computed in float64.
+    """
+
+    timesteps: list[int]
+    alphas: list[float]
+    v_prediction: bool
+
+    @classmethod
+    def read(cls, config: dict, steps: int) -> "Schedule":
+        """The DDIM schedule of `steps` steps that a `scheduler_config.json` describes, whatever class it names."""
+        train_steps = config.get("num_train_timesteps", 1000)
+        start, end = config.get("beta_start", 0.00085), config.get("beta_end", 0.012)
+        match config.get("beta_schedule", "scaled_linear"):
+            case "scaled_linear":
+                betas = np.linspace(start**0.5, end**0.5, train_steps) ** 2
+            case "linear":
+                betas = np.linspace(start, end, train_steps)
+            case unknown:
+                raise ValueError(f"unknown beta_schedule {unknown!r}")
+        abar = np.cumprod(1 - betas)
+        match config.get("timestep_spacing", "leading"):
+            case "leading":
+                timesteps = np.arange(steps) * (train_steps // steps) + config.get("steps_offset", 1)
+            case "trailing":
+                timesteps = np.round(np.arange(train_steps, 0, -train_steps / steps))[::-1] - 1
+            case "linspace":
+                timesteps = np.round(np.linspace(0, train_steps - 1, steps))
+            case unknown:
+                raise ValueError(f"unknown timestep_spacing {unknown!r}")
+        timesteps = [int(timestep) for timestep in timesteps]
+        clean = 1.0 if config.get("set_alpha_to_one", False) else float(abar[0])
+        prediction_type = config.get("prediction_type", "epsilon")
+        assert prediction_type in ("epsilon", "v_prediction"), prediction_type
+        return cls(timesteps, [clean, *(float(abar[t]) for t in timesteps)], prediction_type == "v_prediction")
+
+    def noise(self, prediction: Tensor, x: Tensor, level: int) -> Tensor:
+        """The noise that the UNet's `prediction` stands for, `x` being at `level`."""
+        if not self.v_prediction:
+            return prediction
+        return self.alphas[level] ** 0.5 * prediction + (1 - self.alphas[level]) ** 0.5 * x
+
+    def move(self, x: Tensor, noise: Tensor, a: int, b: int) -> Tensor:
+        """DDIM from level `a` to level `b` in either direction: Eq. 4 down, Eq. 5 up."""
+        abar_a, abar_b = self.alphas[a], self.alphas[b]
+        scale = (abar_b / abar_a) ** 0.5
+        return scale * x + ((1 - abar_b) ** 0.5 - (abar_b * (1 - abar_a) / abar_a) ** 0.5) * noise
+
+
+class SelfAttention:
+    """Attention processor of one self-attention layer, switched from outside through `mode`.
+
+    "plain" attends as usual; "record" does too and keeps the hidden states in `seen`; "replace" and "concat" take keys
+    and values from `reference` (1, tokens, channels) alone, or from it and the row's own hidden states at once (Eq. 3).
+    """
+
+    def __init__(self) -> None:
+        self.mode = "plain"
+        self.seen = self.reference = None
+
+    def __call__(self, attn: Attention, hidden_states: Tensor, *_, **__) -> Tensor:
+        own = hidden_states
+        match self.mode:
+            case "plain":
+                context = own
+            case "record":
+                context = self.seen = own
+            case "replace":
+                context = self.reference.expand(len(own), -1, -1)
+            case "concat":
+                context = torch.cat([self.reference.expand(len(own), -1, -1), own], dim=1)
+        query, key, value = (
+            projected.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+            for projected in (attn.to_q(own), attn.to_k(context), attn.to_v(context))
+        )
+        heads = F.scaled_dot_product_attention(query, key, value)
+        return attn.to_out[0](heads.transpose(1, 2).flatten(2))
+
+
+@contextmanager
+def self_attentions(unet: UNet2DConditionModel) -> Iterator[list[SelfAttention]]:
+    """Puts a `SelfAttention` into every self-attention layer and takes it out again; cross-attention keeps its own."""
+    before = unet.attn_processors
+    ours = {name: SelfAttention() for name in before if name.endswith("attn1.processor")}
+    unet.set_attn_processor(before | ours)
+    try:
+        yield list(ours.values())
+    finally:
+        unet.set_attn_processor(before)
+
+
+def predict(unet: UNet2DConditionModel, x: Tensor, timestep: int, embedding: Tensor) -> Tensor:
+    """The UNet's raw prediction for the rows `x` (n, c, h, w), all under one prompt."""
+    text = embedding.to(unet.dtype).expand(len(x), -1, -1)
+    return unet(x.to(unet.dtype), timestep, text).sample.float()
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, pixels: Tensor) -> Tensor:
+    """Pictures (n, 3, H, W) in [-1, 1] -> scaled latents: the mean of the posterior, no sampling."""
+    return vae.encode(pixels.to(vae.dtype)).latent_dist.mean.float() * vae.config.scaling_factor
+
+
+@torch.no_grad()
+def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+    """Scaled latents (n, c, h, w) -> pictures (n, 3, H, W) around [-1, 1]."""
+    return vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample.float()
+
+
+@torch.no_grad()
+def invert(
+    unet: UNet2DConditionModel, latent: Tensor, source: Tensor, scheduler_config: dict, steps: int, convention: str
+) -> Tensor:
+    """The chain of the clean `latent` under the prompt embedding `source` (Eq. 5), without guidance.
+
+    `convention` says which timestep the UNet is told on the way from t_k to t_{k+1}: "target" t_{k+1}, "current" t_k.
+    """
+    schedule = Schedule.read(scheduler_config, steps)
+    told = {"target": schedule.timesteps, "current": [0, *schedule.timesteps[:-1]]}[convention]
+    chain = [latent[None].float()]
+    for level, timestep in enumerate(told):
+        x = chain[-1]
+        noise = schedule.noise(predict(unet, x, timestep, source), x, level)
+        chain.append(schedule.move(x, noise, level, level + 1))
+    return torch.cat(chain)
+
+
+def shuffled(latent: Tensor, permutations: Tensor) -> Tensor:
+    """Eq. 6: `permutations` (N, h * w) of the positions of `latent`, the same for all channels."""
+    return latent.flatten(1)[:, permutations].transpose(0, 1).unflatten(-1, latent.shape[1:])
+
+
+def gaussian(latent: Tensor, noise: Tensor) -> Tensor:
+    """Draws with the mean and the full channel covariance of `latent`, from standard normal `noise` (N, c, h, w).
+
+    The covariance is unbiased and its root the symmetric one.
+    """
+    flat = latent.flatten(1)
+    values, vectors = torch.linalg.eigh(torch.cov(flat))
+    root = vectors @ values.sqrt().diag() @ vectors.T
+    return (flat.mean(1)[:, None] + root @ noise.flatten(2)).unflatten(-1, latent.shape[1:])
+
+
+def adain(x: Tensor, target: Tensor) -> Tensor:
+    """Eq. 8: gives each channel of each row of `x` (n, c, h, w) the mean and deviation of `target` (1, c, h, w)."""
+
+    def statistics(rows: Tensor) -> tuple[Tensor, Tensor]:
+        variance, mean = torch.var_mean(rows, dim=(2, 3), keepdim=True, correction=1)
+        return mean, (variance + 1e-5).sqrt()
+
+    mean, deviation = statistics(x)
+    target_mean, target_deviation = statistics(target)
+    return (x - mean) / deviation * target_deviation + target_mean
+
+
+@torch.no_grad()
+def generate(
+    unet: UNet2DConditionModel,
+    chain: Tensor,
+    initial: Tensor,
+    source: Tensor,
+    prompt: Tensor,
+    negative: Tensor,
+    scheduler_config: dict,
+    *,
+    guidance_scale: float = 7.0,
+    t_align: float = 600,
+    t_early: float = 600,
+    attention_start: float = 1000,
+    align: str = "noise",
+    empty: Tensor | None = None,
+) -> Tensor:
+    """The latents of N variations at every level, (T+1, N, c, h, w), index 0 final and T `initial` itself.
+
+    `source`, `prompt`, `negative` are prompt embeddings. Given `empty`, the embedding of the empty prompt, the
+    reference is paired: a second reference row runs under it on the same chain, and the negative rows attend to that.
+    """
+    steps = len(chain) - 1
+    schedule = Schedule.read(scheduler_config, steps)
+    levels = [initial.float()]
+    with self_attentions(unet) as layers:
+
+        def reference_row(embedding: Tensor) -> Tensor:
+            """Runs x[k] alone, leaves its hidden states in the layers, and returns its noise (1, c, h, w)."""
+            for layer in layers:
+                layer.mode = "record"
+            return schedule.noise(predict(unet, chain[k : k + 1], timestep, embedding), chain[k : k + 1], k)
+
+        def generated_rows(embedding: Tensor) -> Tensor:
+            """Runs the variations against the hidden states that `reference_row` left, and returns their noise."""
+            for layer in layers:
+                layer.mode, layer.reference = mode, layer.seen
+            return schedule.noise(predict(unet, levels[-1], timestep, embedding), levels[-1], k)
+
+        for k in range(steps, 0, -1):
+            timestep = schedule.timesteps[k - 1]
+            mode = "plain" if timestep > attention_start else "replace" if timestep > t_align else "concat"
+            reference_noise = reference_row(source)
+            positive_noise = generated_rows(prompt)
+            if empty is not None:
+                reference_row(empty)
+            negative_noise = generated_rows(negative)
+            noise = negative_noise + guidance_scale * (positive_noise - negative_noise)
+            if align == "noise" and timestep > t_early:
+                noise = adain(noise, reference_noise)
+            x = schedule.move(levels[-1], noise, k, k - 1)
+            if align == "latent" and timestep > t_early:
+                x = adain(x, chain[k - 1 : k])
+            levels.append(x)
+    return torch.stack(levels[::-1])
+
+
+Embed = Callable[[str], Tensor]
+
+
+def embedder(tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel) -> Embed:
+    """The function from a prompt to its embedding (m, d): 77 tokens, the last hidden state after the final norm."""
+
+    @torch.no_grad()
+    def embed(prompt: str) -> Tensor:
+        ids = tokenizer(prompt, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+        return text_encoder(ids).last_hidden_state[0].float()
+
+    return embed
