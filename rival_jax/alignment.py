@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rival_jax.options import Initial
+from rival_jax.shapes import ExemplarLatents, Seeds, VariationLatents
 
 
 def adain(x: jax.Array, reference: jax.Array) -> jax.Array:
@@ -27,7 +28,9 @@ def _statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 @partial(jax.jit, static_argnames=("initial", "num_variations"))
-def initial_latents(noisy_eyxc: jax.Array, seeds_e: jax.Array, *, initial: Initial, num_variations: int) -> jax.Array:
+def initial_latents(
+    noisy_eyxc: ExemplarLatents, seeds_e: Seeds, *, initial: Initial, num_variations: int
+) -> VariationLatents:
     """The latents (e, n, y, x, c) that generation starts from, made of the chain's last ones (e, y, x, c).
 
     The noise of a variation follows from its exemplar's seed and its own index alone.

@@ -111,17 +111,17 @@ def _parse(arguments: list[str]) -> Vary | Info:
     description = "Training-free variation of real photos with Stable Diffusion (RIVAL), in JAX."
     commands = {"vary": Vary, "info": Info}
     command = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="rival", description=description)
-    if not isinstance(command, Vary) or command.config is None:
+    if not isinstance(command, Vary) or not (config := command.config):
         return command
     from rival_jax.record import check_unchanged, read_settings
 
-    defaults = Vary(**read_settings(command.config, Vary))
+    defaults = Vary(**read_settings(config, Vary))
     rest = arguments[arguments.index("vary") + 1 :]
     emptied = replace(defaults, **dict.fromkeys(REPEATED, ()))
     command = tyro.cli(Vary, args=rest, default=emptied, prog="rival vary")
     command = replace(command, **{name: getattr(command, name) or getattr(defaults, name) for name in REPEATED})
     if command.photos == defaults.photos:
-        check_unchanged(command.config)
+        check_unchanged(config)
     return command
 
 

@@ -14,7 +14,7 @@ from jax import lax
 from rival_jax.models.network import Network
 from rival_jax.options import TimestepConvention
 from rival_jax.schedule import Schedule, ddim_step, to_noise
-from rival_jax.shapes import ChainLatents, Pixels
+from rival_jax.shapes import ChainLatents, ExemplarLatents, ExemplarTexts, Pixels
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the work, the steps done and the steps in all."""
@@ -52,13 +52,13 @@ def chunks(count: int, longest: int = 5) -> tuple[int, int]:
 def invert(
     unet: Network,
     schedule: Schedule,
-    latents_eyxc: jax.Array,
-    text_emd: jax.Array,
+    latents_eyxc: ExemplarLatents,
+    text_emd: ExemplarTexts,
     *,
     num_inference_steps: int,
     timestep_convention: TimestepConvention,
     progress: Progress,
-) -> jax.Array:
+) -> ChainLatents:
     """The chain's latents (T + 1, e, y, x, c) of scaled clean latents, by DDIM inversion without guidance.
 
     Source: RIVAL Eq. 5. Differs: "target" tells the UNet the timestep it steps to, as the authors' code does;

@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from PIL import Image
 
 from rival_jax import checks
 from rival_jax.alignment import initial_latents
 from rival_jax.errors import InputError
-from rival_jax.images import load_images, to_pil
+from rival_jax.images import load_images
 from rival_jax.inversion import Chain, Progress, invert
 from rival_jax.models.network import Network
 from rival_jax.options import (
@@ -32,6 +33,7 @@ from rival_jax.options import (
 )
 from rival_jax.sampling import Prompts, generate, stages
 from rival_jax.schedule import Schedule
+from rival_jax.shapes import ExemplarLatents, Pixels, TextEmbedding, VariationLatents, VariationPixels
 from rival_jax.text import Tokenizer, embed
 from rival_jax.weights import TEXT_ENCODER, UNET, VAE, Plan, load_state, plan, resolve
 from rival_jax.weights.files import read_json
@@ -46,14 +48,14 @@ class Variations:
     chain: the exemplars' chain, ready for another `vary`.
     """
 
-    images: np.ndarray
-    latents: jax.Array
+    images: VariationPixels
+    latents: VariationLatents
     chain: Chain
 
     @property
-    def pil(self) -> list:
+    def pil(self) -> list[list[Image.Image]]:
         """PIL images, a list of N for each of E exemplars."""
-        return to_pil(self.images)
+        return [[Image.fromarray(picture) for picture in row] for row in self.images]
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -86,8 +88,8 @@ class RivalPipeline:
         dtype = device_dtype() if dtype is None else dtype
         directory, schedule, parts = plans(model, dtype)
         tokenizer = Tokenizer.from_pretrained(directory / "tokenizer", parts[-1].config)
-        networks = [Network(part.graphdef, load_state(part)) for part in parts]
-        return cls(*networks, tokenizer, schedule, directory, dtype)
+        unet, vae, text_encoder = (Network(part.graphdef, load_state(part)) for part in parts)
+        return cls(unet, vae, text_encoder, tokenizer, schedule, directory, dtype)
 
     @property
     def size(self) -> int:
@@ -153,7 +155,7 @@ class RivalPipeline:
         t_align: float = 600,
         t_early: float = 600,
         attention_start: float = 1000,
-        initial: Initial | np.ndarray = "shuffle",
+        initial: Initial | np.ndarray | jax.Array = "shuffle",
         reference: Reference = "shared",
         align: Align = "noise",
         seed: int | Sequence[int] = 0,
@@ -190,7 +192,8 @@ class RivalPipeline:
         """
         checks.count("num_variations", num_variations)
         checks.finite("guidance_scale", guidance_scale)
-        for name, value in (("t_align", t_align), ("t_early", t_early), ("attention_start", attention_start)):
+        boundaries = {"t_align": t_align, "t_early": t_early, "attention_start": attention_start}
+        for name, value in boundaries.items():
             checks.boundary(name, value)
         if isinstance(initial, str):
             checks.choice("initial", initial, INITIALS)
@@ -205,8 +208,9 @@ class RivalPipeline:
             for name, value in (("prompt", prompt), ("negative_prompt", negative_prompt))
         )
         seeds = checks.seeds(seed, len(pixels))
-        if not isinstance(initial, str):
-            initial = checks.initial_array(initial, (len(pixels), num_variations, *self._latent_shape(pixels)))
+        start = initial
+        if not isinstance(start, str):
+            start = checks.initial_array(start, (len(pixels), num_variations, *self._latent_shape(pixels)))
         chain = given or self.invert(
             pixels,
             prompt if source_prompt is None else source_prompt,
@@ -219,24 +223,23 @@ class RivalPipeline:
             texts = {"source": chain.source_prompt, "target": target, "negative": negative}
             texts["empty"] = ("",) * len(pixels)
             prompts = Prompts(**{name: self._embed(text) for name, text in texts.items()})
-            if isinstance(initial, str):
-                options = {"initial": initial, "num_variations": num_variations}
-                initial = initial_latents(chain.latents[-1], seeds, **options)
-            boundaries = {"t_align": t_align, "t_early": t_early, "attention_start": attention_start}
+            if isinstance(start, str):
+                start = initial_latents(chain.latents[-1], seeds, initial=start, num_variations=num_variations)
+            boundaries = {name: float(value) for name, value in boundaries.items()}
             timesteps = self.schedule.timesteps(chain.num_inference_steps)
             latents = generate(
                 self.unet,
                 self.schedule,
                 chain.latents,
-                initial,
+                start,
                 prompts,
                 stages(timesteps, **boundaries, align=align, reference=reference),
-                guidance_scale=guidance_scale,
+                guidance_scale=float(guidance_scale),
                 progress=progress,
             )
             return Variations(np.asarray(_decode(self.vae, latents)), latents, chain)
 
-    def reconstruct(self, chain: Chain, *, progress: Progress = _silent) -> np.ndarray:
+    def reconstruct(self, chain: Chain, *, progress: Progress = _silent) -> Pixels:
         """The exemplars as plain DDIM draws them from the chain's end, uint8 (E, H, W, 3): how well they inverted."""
         plainly = {"guidance_scale": 1.0, "initial": "inverted", "attention_start": 0, "align": "none"}
         return self.vary(chain, chain.source_prompt, **plainly, progress=progress).images[:, 0]
@@ -275,7 +278,7 @@ class RivalPipeline:
         """ "float32" means full-precision matrix products, also where a device would round their inputs."""
         return jax.default_matmul_precision("highest") if self.dtype == "float32" else nullcontext()
 
-    def _embed(self, prompts: tuple[str, ...]) -> jax.Array:
+    def _embed(self, prompts: tuple[str, ...]) -> TextEmbedding:
         return embed(self.text_encoder, self.tokenizer(prompts))
 
 
@@ -302,7 +305,7 @@ def device_dtype() -> DType:
 
 
 @jax.jit
-def _encode(vae: Network, pixels: jax.Array) -> jax.Array:
+def _encode(vae: Network, pixels: jax.Array) -> ExemplarLatents:
     """Scaled latents (e, h, w, c) of pixels (e, H, W, 3) uint8: the posterior's mean, one picture at a time."""
     network = vae.module()
     scaled = pixels.astype(jnp.float32) / 127.5 - 1
@@ -310,7 +313,7 @@ def _encode(vae: Network, pixels: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def _decode(vae: Network, latents: jax.Array) -> jax.Array:
+def _decode(vae: Network, latents: VariationLatents) -> jax.Array:
     """Pixels (e, n, H, W, 3) uint8 of scaled latents (e, n, h, w, c), one picture at a time."""
     network = vae.module()
     rows = latents.reshape(-1, *latents.shape[2:]) / network.config.scaling_factor

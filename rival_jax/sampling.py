@@ -26,6 +26,7 @@ from rival_jax.inversion import Progress, chunks
 from rival_jax.models.network import Network
 from rival_jax.options import Align, Reference
 from rival_jax.schedule import Schedule, ddim_step, to_noise
+from rival_jax.shapes import ChainLatents, ExemplarTexts, VariationLatents
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["source", "target", "negative", "empty"], meta_fields=[])
@@ -33,10 +34,10 @@ from rival_jax.schedule import Schedule, ddim_step, to_noise
 class Prompts:
     """Text embeddings (e, m, d): of the chain's source prompt, the target, the negative and the empty prompt."""
 
-    source: jax.Array
-    target: jax.Array
-    negative: jax.Array
-    empty: jax.Array
+    source: ExemplarTexts
+    target: ExemplarTexts
+    negative: ExemplarTexts
+    empty: ExemplarTexts
 
 
 @dataclass(frozen=True)
@@ -69,20 +70,20 @@ def stages(
         references = {"shared": 1, "paired": 2}[reference] if attention != "plain" else int(aligned == "noise")
         return Stage(attention, aligned, references)
 
-    return [(key, len(list(group))) for key, group in groupby(map(stage, timesteps[::-1]))]
+    return [(key, len(list(group))) for key, group in groupby(map(stage, timesteps[::-1].tolist()))]
 
 
 def generate(
     unet: Network,
     schedule: Schedule,
-    chain_teyxc: jax.Array,
-    initial_enyxc: jax.Array,
+    chain_teyxc: ChainLatents,
+    initial_enyxc: VariationLatents,
     prompts: Prompts,
     plan: list[tuple[Stage, int]],
     *,
     guidance_scale: float,
     progress: Progress,
-) -> jax.Array:
+) -> VariationLatents:
     """The final latents (e, n, y, x, c) of a generation that starts at `initial_enyxc` and follows the chain."""
     steps = chain_teyxc.shape[0] - 1
     constants = {

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Num, UInt8, UInt32
 
-Array = jax.Array | np.ndarray
-
-Latents = Float[Array, "b y x c"]
+Latents = Float[jax.Array, "b y x c"]
 """Scaled latents: the VAE's posterior mean times its `scaling_factor`, float32, channels last."""
 
-ExemplarLatents = Float[Array, "e y x c"]
-VariationLatents = Float[Array, "e n y x c"]
-ChainLatents = Float[Array, "t e y x c"]
-Pixels = UInt8[Array, "e H W 3"]
-TextEmbedding = Float[Array, "b m d"]
-TokenIds = Int[Array, "b m"]
-Seeds = jax.Array
+ExemplarLatents = Float[jax.Array, "e y x c"]
+VariationLatents = Float[jax.Array, "e n y x c"]
+ChainLatents = Float[jax.Array, "t e y x c"]
+Pixels = UInt8[np.ndarray, "e H W 3"]
+VariationPixels = UInt8[np.ndarray, "e n H W 3"]
+TextEmbedding = Float[jax.Array, "b m d"]
+ExemplarTexts = Float[jax.Array, "e m d"]
+TokenIds = Int[jax.Array, "b m"]
+Timesteps = Num[jax.Array, "b"]
+Seeds = UInt32[jax.Array, "e"]

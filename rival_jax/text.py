@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,13 +13,14 @@ import numpy as np
 from rival_jax.errors import InputError
 from rival_jax.models.config import TextConfig
 from rival_jax.models.network import Network
+from rival_jax.shapes import TextEmbedding, TokenIds
 
 
 @dataclass(frozen=True)
 class Tokenizer:
     """A checkpoint's CLIP tokenizer and the number of tokens its text encoder reads."""
 
-    tokenizer: object
+    tokenizer: Any
     length: int
     vocab_size: int
 
@@ -53,6 +55,6 @@ class Tokenizer:
 
 
 @jax.jit
-def embed(text_encoder: Network, ids_bm: jax.Array) -> jax.Array:
+def embed(text_encoder: Network, ids_bm: TokenIds) -> TextEmbedding:
     """Last hidden states (b, m, d) of token ids."""
     return text_encoder.module()(ids_bm)

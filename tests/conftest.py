@@ -8,7 +8,10 @@ import pytest
 from jaxtyping import install_import_hook
 
 assert "rival_jax.pipeline" not in sys.modules, "rival_jax was imported before its type checks were switched on"
-install_import_hook("rival_jax", "beartype.beartype")
+CHECKED = ("alignment", "attend", "inversion", "models", "sampling", "schedule", "text")
+"""The front (pipeline, command, photos) checks its own arguments, with sentences for users."""
+
+install_import_hook([f"rival_jax.{name}" for name in CHECKED], "beartype.beartype")
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

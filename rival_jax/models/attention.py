@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ def sdpa(q_bshk: jax.Array, k_bmhk: jax.Array, v_bmhk: jax.Array, *, is_causal: 
     return jax.nn.dot_product_attention(q_bshk, k_bmhk, v_bmhk, is_causal=is_causal)
 
 
+@runtime_checkable
 class Attend(Protocol):
     """Decides which keys and values each row's queries meet; returns (b, s, h, k).
 

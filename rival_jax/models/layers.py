@@ -34,8 +34,8 @@ class GroupNorm(nnx.GroupNorm):
         options = {"epsilon": epsilon, "dtype": jnp.float32, "param_dtype": dtype, "use_fast_variance": False}
         super().__init__(channels, groups, **options, rngs=rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return super().__call__(x.astype(jnp.float32)).astype(x.dtype)
+    def __call__(self, x: jax.Array, **options) -> jax.Array:
+        return super().__call__(x.astype(jnp.float32), **options).astype(x.dtype)
 
 
 class LayerNorm(nnx.LayerNorm):
@@ -45,8 +45,8 @@ class LayerNorm(nnx.LayerNorm):
         options = {"epsilon": epsilon, "dtype": jnp.float32, "param_dtype": dtype, "use_fast_variance": False}
         super().__init__(width, **options, rngs=rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return super().__call__(x.astype(jnp.float32)).astype(x.dtype)
+    def __call__(self, x: jax.Array, **options) -> jax.Array:
+        return super().__call__(x.astype(jnp.float32), **options).astype(x.dtype)
 
 
 class Downsample(nnx.Module):

@@ -12,6 +12,7 @@ from rival_jax.models.attention import Attend, plain
 from rival_jax.models.blocks import BlockSpec, DownBlock, MidBlock, UpBlock
 from rival_jax.models.config import UNetConfig
 from rival_jax.models.layers import GroupNorm, conv, linear
+from rival_jax.shapes import Latents, TextEmbedding, Timesteps
 
 
 def sinusoid(values: jax.Array, width: int, *, flip_sin_to_cos: bool = True, freq_shift: int = 0) -> jax.Array:
@@ -45,7 +46,7 @@ class UNet(nnx.Module):
         time_width = 4 * channels[0]
         self.time_embedding = TimestepEmbedding(channels[0], time_width, dtype=dtype, rngs=rngs)
         if config.addition_time_embed_dim:
-            added = config.projection_class_embeddings_input_dim
+            added = config.projection_class_embeddings_input_dim or 0
             self.add_embedding = TimestepEmbedding(added, time_width, dtype=dtype, rngs=rngs)
 
         last = len(channels) - 1
@@ -91,19 +92,19 @@ class UNet(nnx.Module):
         if added is None:
             return time_bd
         pooled_bd, sizes_b6 = added
-        sines = self._sinusoid(sizes_b6, self.config.addition_time_embed_dim).reshape(sizes_b6.shape[0], -1)
+        sines = self._sinusoid(sizes_b6, self.config.addition_time_embed_dim or 0).reshape(sizes_b6.shape[0], -1)
         joined = jnp.concatenate([pooled_bd.astype(self.dtype), sines.astype(self.dtype)], axis=-1)
         return time_bd + self.add_embedding(joined)
 
     def __call__(
         self,
-        x_byxc: jax.Array,
-        timestep_b: jax.Array,
-        text_bmd: jax.Array,
+        x_byxc: Latents,
+        timestep_b: Timesteps,
+        text_bmd: TextEmbedding,
         *,
         attend: Attend = plain,
         added: tuple[jax.Array, jax.Array] | None = None,
-    ) -> jax.Array:
+    ) -> Latents:
         """The model's prediction (b, y, x, c), float32.
 
         Args:

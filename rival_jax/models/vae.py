@@ -20,7 +20,7 @@ class SpatialAttention(Attention):
         super().__init__(channels, 1, use_bias=True, dtype=dtype, rngs=rngs)
         self.group_norm = GroupNorm(channels, groups, _EPSILON, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x_byxc: jax.Array) -> jax.Array:
+    def __call__(self, x_byxc: jax.Array) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
         b, y, x, c = x_byxc.shape
         return x_byxc + super().__call__(self.group_norm(x_byxc).reshape(b, y * x, c)).reshape(b, y, x, c)
 

@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 from rival_jax.training.recipe import Phase
 
 Params = Any
-Batch = dict[str, jax.Array]
+Batch = dict[str, Any]
 
 _REPORT, _SAVE = 50, 250
 

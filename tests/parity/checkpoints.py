@@ -98,9 +98,9 @@ def unet(kind: str) -> UNet2DConditionModel:
 def vae() -> AutoencoderKL:
     """The autoencoder: two levels, so a latent is half as wide as its picture."""
     return AutoencoderKL(
-        in_channels=3, out_channels=3, latent_channels=4, sample_size=32, layers_per_block=2, block_out_channels=(32, 64),
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        norm_num_groups=32, scaling_factor=0.18215,
+        in_channels=3, out_channels=3, latent_channels=4, sample_size=32, layers_per_block=2, norm_num_groups=32,
+        block_out_channels=(32, 64), down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2, scaling_factor=0.18215,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The whole method from pictures and prompts to latents and pictures, against the torch reference on random weights.
 
-`pytest tests/parity/test_method.py -s` prints the errors that are reached.
+`pytest -m parity tests/parity/test_method.py -s` prints the errors that are reached.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from .checkpoints import write_checkpoint
 from .comparison import relative
 from .oracle import Oracle
 
+pytestmark = pytest.mark.parity
 LIMIT = 1e-4
 STEPS, EXEMPLARS, VARIATIONS = 10, 2, 3
 SOURCES = ["a red house", "the grass"]

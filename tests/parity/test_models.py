@@ -1,6 +1,6 @@
 """Every network against its torch original, float32, on random weights read by the real loader.
 
-`pytest tests/parity/test_models.py -s` prints the errors that are reached.
+`pytest -m parity tests/parity/test_models.py -s` prints the errors that are reached.
 """
 
 from pathlib import Path
@@ -20,6 +20,7 @@ from rival_jax.models.vae import VAE
 from .checkpoints import write_checkpoint
 from .comparison import nchw, nhwc, relative
 
+pytestmark = pytest.mark.parity
 LIMIT = 1e-5
 
 
