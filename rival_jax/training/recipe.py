@@ -84,7 +84,7 @@ class Recipe:
     seed: int = 0
     text: Phase = field(default=Phase(steps=700, batch=128, learning_rate=1e-3, ema=0.99))
     vae: Phase = field(default=Phase(steps=5000, batch=4, learning_rate=2.5e-3, ema=0.998))
-    unet: Phase = field(default=Phase(steps=4000, batch=40, learning_rate=1e-3, ema=0.998))
+    unet: Phase = field(default=Phase(steps=2400, batch=40, learning_rate=1e-3, ema=0.998))
     caption_dropout: float = 0.1
 
     def unet_config(self) -> UNetConfig:

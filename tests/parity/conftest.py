@@ -1,5 +1,7 @@
 """Parity with torch and diffusers, which come with the extra `[parity]`; without them this folder is skipped."""
 
+from pathlib import Path
+
 import pytest
 
 
@@ -7,6 +9,14 @@ def pytest_pycollect_makemodule() -> None:
     """Skips the folder's test files; unlike a skip of this file, it also holds where pytest is given the folder."""
     for package in ("torch", "diffusers"):
         pytest.importorskip(package, reason=f"the parity tests need {package}: pip install -e '.[parity]'")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items) -> None:
+    """Marks this folder's tests, so that plain `pytest` leaves them out."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.parity)
 
 
 @pytest.fixture(scope="session", autouse=True)
