@@ -4,80 +4,14 @@ from __future__ import annotations
 
 import sys
 import warnings
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated
+from dataclasses import replace
 
 import tyro
 from rich.console import Console
-from tyro.conf import Positional, UseAppendAction, arg
 
 from rival_jax import samples
+from rival_jax.arguments import REPEATED, Info, Vary
 from rival_jax.errors import InputError
-from rival_jax.options import Align, DType, Initial, Reference, TimestepConvention
-
-REPEATED = ("prompt", "source_prompt", "negative_prompt", "seed")
-"""Flags that may be given once a photo; they replace a config file's values, not extend them."""
-
-ModelName = Annotated[str, arg(metavar="tiny|DIR|HUB-ID")]
-
-
-@dataclass(frozen=True)
-class Vary:
-    """Make variations of a real photo: other pictures of the same subject, colours and style."""
-
-    photos: Positional[tuple[Path, ...]] = ()
-    """Photos to vary; without one, a sample exemplar that comes with the package."""
-    prompt: UseAppendAction[tuple[str, ...]] = ()
-    """What the variations show; once for all photos, or repeated, once a photo. A sample has its own caption."""
-    num_variations: Annotated[int, arg(aliases=["-n"])] = 4
-    """Variations of each photo."""
-    out: Path = Path("out")
-    """Folder for the pictures, the contact sheet and run.json. Nothing in it is overwritten."""
-    model: ModelName = "tiny"
-    """The embedded model, a Stable Diffusion 1.x/2.x checkpoint in the diffusers layout, or a hub id."""
-    dtype: DType | None = None
-    """Of weights and arithmetic; by default what suits the device."""
-    config: Path | None = None
-    """A preset (TOML) or the run.json of an earlier run; flags win over it."""
-    source_prompt: UseAppendAction[tuple[str, ...]] = ()
-    """What the photos show, where that is not the prompt; once, or once a photo."""
-    negative_prompt: UseAppendAction[tuple[str, ...]] = ()
-    """What the variations must not show; once, or once a photo. By default empty."""
-    num_inference_steps: int = 50
-    """Steps of inversion and of generation."""
-    guidance_scale: float = 7.0
-    """Weight of the prompt; smaller values stay closer to the photo's own look."""
-    t_align: float = 600
-    """0 to 1000; above this timestep attention reads the photo alone. Smaller keeps more of the photo."""
-    t_early: float = 600
-    """0 to 1000; above this timestep colours and contrast are held to the photo's."""
-    attention_start: float = 1000
-    """0 to 1000; above this timestep attention is ordinary. Smaller frees the picture from the photo."""
-    initial: Initial = "shuffle"
-    """What generation starts from: the photo's noise shuffled, a Gaussian fitted to it, itself, or plain noise."""
-    reference: Reference = "shared"
-    """Whether the negative prompt's half reads the same reference or one of the empty prompt."""
-    align: Align = "noise"
-    """What is held to the photo's statistics: the predicted noise (the paper), the latents, or nothing."""
-    seed: UseAppendAction[tuple[int, ...]] = ()
-    """0 to 4294967295; once for all photos, or once a photo. By default 0."""
-    timestep_convention: TimestepConvention = "target"
-    """Which timestep the model is told while the photo is inverted."""
-    height: int | None = None
-    """Of the pictures, in pixels; by default the model's own size."""
-    width: int | None = None
-    """Of the pictures, in pixels; by default the model's own size."""
-
-
-@dataclass(frozen=True)
-class Info:
-    """Say what a model is, how big its parts are and what memory it needs; loads no weights."""
-
-    model: Positional[ModelName] = "tiny"
-    """The embedded model, a checkpoint in the diffusers layout, or a hub id."""
-    dtype: DType | None = None
-    """Of weights and arithmetic; by default what suits the device."""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from rival_jax import outputs, record
-from rival_jax.cli import REPEATED, Vary
+from rival_jax.arguments import REPEATED, Vary
 from rival_jax.images import contact_sheet
 from rival_jax.inversion import Progress
 from rival_jax.pipeline import RivalPipeline
@@ -64,27 +64,28 @@ def run(args: Vary, progress: Progress) -> dict:
 
     variations = [outputs.write_png(folder, "variation-0001.png", picture) for row in out.pil for picture in row]
     sheet = outputs.write_png(folder, "sheet.png", contact_sheet(out.chain.pixels, reconstructed, out.images))
-    model = str(pipe.directory) if Path(args.model).is_dir() else args.model
-    repeatable = replace(
-        args,
-        photos=tuple(photo.absolute() for photo in args.photos),
-        out=args.out.absolute(),
-        model=model,
-        dtype=pipe.dtype,
-        config=None,
-    )
-    content = {
-        "command": "rival vary",
-        "arguments": {name: value for name, value in asdict(repeatable).items() if value is not None},
-        "photos": [{"path": photo.absolute(), "sha256": record.sha256(photo)} for photo in args.photos],
+    content = _described(args, pipe) | {
         "reconstruction_psnr_db": _psnr(out.chain.pixels, reconstructed),
         "seconds": clock.seconds,
-        "device": f"{jax.devices()[0].device_kind} ({jax.devices()[0].platform})",
-        "versions": record.versions(),
         "files": {"variations": [path.name for path in variations], "sheet": sheet.name},
     }
     content["files"]["record"] = outputs.write_new(folder, "run.json", record.to_json(content)).name
     return content
+
+
+def _described(args: Vary, pipe: RivalPipeline) -> dict:
+    """What makes the run repeatable: its arguments, with nothing left to a default or a folder, files and versions."""
+    photos = tuple(photo.absolute() for photo in args.photos)
+    model = str(pipe.directory) if Path(args.model).is_dir() else args.model
+    repeatable = replace(args, photos=photos, out=args.out.absolute(), model=model, dtype=pipe.dtype, config=None)
+    device = jax.devices()[0]
+    return {
+        "command": "rival vary",
+        "arguments": {name: value for name, value in asdict(repeatable).items() if value is not None},
+        "photos": [{"path": photo, "sha256": record.sha256(photo)} for photo in photos],
+        "device": f"{device.device_kind} ({device.platform})",
+        "versions": record.versions(),
+    }
 
 
 def _psnr(exemplars: np.ndarray, reconstructions: np.ndarray) -> list[float]:
