@@ -6,9 +6,9 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
+from rival_jax.checkpoint import device_dtype, plans
 from rival_jax.models.config import UNetConfig
 from rival_jax.options import DType
-from rival_jax.pipeline import device_dtype, plans
 from rival_jax.schedule import Schedule
 
 _GIB = 2**30

@@ -15,6 +15,7 @@ from PIL import Image
 
 from rival_jax import checks
 from rival_jax.alignment import initial_latents
+from rival_jax.checkpoint import device_dtype, plans
 from rival_jax.errors import InputError
 from rival_jax.images import load_images
 from rival_jax.inversion import Chain, Progress, invert
@@ -22,7 +23,6 @@ from rival_jax.models.network import Network
 from rival_jax.options import (
     ALIGNMENTS,
     CONVENTIONS,
-    DTYPES,
     INITIALS,
     REFERENCES,
     Align,
@@ -35,8 +35,7 @@ from rival_jax.sampling import Prompts, generate, stages
 from rival_jax.schedule import Schedule
 from rival_jax.shapes import ExemplarLatents, Pixels, TextEmbedding, VariationLatents, VariationPixels
 from rival_jax.text import Tokenizer, embed
-from rival_jax.weights import TEXT_ENCODER, UNET, VAE, Plan, load_state, plan, resolve
-from rival_jax.weights.files import read_json
+from rival_jax.weights import load_state
 
 
 @dataclass(frozen=True)
@@ -280,28 +279,6 @@ class RivalPipeline:
 
     def _embed(self, prompts: tuple[str, ...]) -> TextEmbedding:
         return embed(self.text_encoder, self.tokenizer(prompts))
-
-
-def plans(model: str | Path, dtype: DType) -> tuple[Path, Schedule, list[Plan]]:
-    """A model's directory, its schedule and its networks (UNet, VAE, text encoder), checked but not read.
-
-    Raises InputError for a model that cannot be found or does not fit its own configs.
-    """
-    checks.choice("dtype", dtype, DTYPES)
-    directory = resolve(model, dtype)
-    schedule = Schedule.from_dict(read_json(directory / "scheduler" / "scheduler_config.json"))
-    wanted = (UNET, dtype), (VAE, "float32"), (TEXT_ENCODER, dtype)
-    return directory, schedule, [plan(directory, part, part_dtype) for part, part_dtype in wanted]
-
-
-def device_dtype() -> DType:
-    """bfloat16 on TPUs and NVIDIA GPUs since Ampere, float16 on older GPUs, float32 on CPUs."""
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        return "float32"
-    if device.platform == "gpu" and float(getattr(device, "compute_capability", 8.0)) < 8.0:
-        return "float16"
-    return "bfloat16"
 
 
 @jax.jit

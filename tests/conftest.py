@@ -23,3 +23,19 @@ os.environ["RIVAL_CACHE"] = "off"
 def _own_folder(tmp_path, monkeypatch):
     """Nothing a test writes by default lands in the checkout."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    """A tiny random checkpoint in the diffusers layout: pictures 16 x 16, latents 8 x 8 x 4; not to be written to."""
+    from checkpoint import Model
+
+    return Model(tmp_path_factory.mktemp("model")).directory
+
+
+@pytest.fixture(scope="session")
+def pipe(checkpoint):
+    """The pipeline of `checkpoint`, one for all tests, so that each of its programs compiles once."""
+    from rival_jax import RivalPipeline
+
+    return RivalPipeline.from_pretrained(checkpoint, "float32")

@@ -84,7 +84,7 @@ def test_layouts_mean_what_torch_means():
         ("vae", "decoder.mid_block.attentions.0.group_norm.weight", (16,)),
         ("vae", "decoder.up_blocks.0.upsamplers.0.conv.weight", (16, 16, 3, 3)),
         ("vae", "quant_conv.weight", (8, 8, 1, 1)),
-        ("text_encoder", "text_model.embeddings.token_embedding.weight", (30, 12)),
+        ("text_encoder", "text_model.embeddings.token_embedding.weight", (600, 12)),
         ("text_encoder", "text_model.encoder.layers.1.self_attn.q_proj.weight", (12, 12)),
         ("text_encoder", "text_model.encoder.layers.1.mlp.fc1.weight", (20, 12)),
         ("text_encoder", "text_model.encoder.layers.0.layer_norm1.weight", (12,)),
