@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
@@ -11,47 +10,63 @@ import numpy as np
 
 from rival_jax.errors import InputError
 
-_WHOLE = int | np.integer
-_REAL = float | np.floating
+MOST = 10_000
+"""Of steps, of variations of a photo in one run, and of pixels along a side."""
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def per_exemplar(name: str, value: Any, exemplars: int) -> tuple[str, ...]:
     """One text for all exemplars, or one an exemplar, as one an exemplar."""
-    texts = (value,) * exemplars if isinstance(value, str) else tuple(value)
-    if len(texts) != exemplars:
-        raise InputError(f"{name} has {len(texts)} entries for {exemplars} exemplars; give one, or one an exemplar.")
+    texts = _one_an_exemplar(name, value, exemplars)
     for text in texts:
-        if not isinstance(text, str):
-            raise InputError(f"{name} must be text, but has {text!r}.")
+        if not isinstance(text, str) or text.encode(errors="ignore").decode() != text:
+            raise InputError(f"{name} must be text (Unicode), but has {text!r}.")
     return texts
 
 
 def seeds(value: Any, exemplars: int) -> np.ndarray:
     """One seed for all exemplars, or one an exemplar, as uint32 (e,)."""
-    values = [value] * exemplars if isinstance(value, _WHOLE) else list(value)
-    if len(values) != exemplars:
-        raise InputError(f"seed has {len(values)} entries for {exemplars} exemplars; give one, or one an exemplar.")
+    values = _one_an_exemplar("seed", value, exemplars)
     for seed in values:
-        if not isinstance(seed, _WHOLE) or not 0 <= seed < 2**32:
+        if not _is_whole(seed) or not 0 <= seed < 2**32:
             raise InputError(f"seed is {seed!r}, but must be an integer from 0 to {2**32 - 1}.")
     return np.asarray(values, np.uint32)
 
 
+def _one_an_exemplar(name: str, value: Any, exemplars: int) -> tuple:
+    """A sequence of one an exemplar; text, and what is no sequence, stands for all of them."""
+    try:
+        values = (value,) * exemplars if isinstance(value, str) else tuple(value)
+    except TypeError:
+        values = (value,) * exemplars
+    if len(values) != exemplars:
+        raise InputError(f"{name} has {len(values)} entries for {exemplars} exemplars; give one, or one an exemplar.")
+    return values
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or isinstance(value, float | np.floating)
+
+
 def count(name: str, value: Any) -> None:
-    """A whole number of at least one."""
-    if not isinstance(value, _WHOLE) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name} is {value!r}, but must be a whole number of at least 1.")
+    """A whole number from 1 to MOST."""
+    if not _is_whole(value) or not 1 <= value <= MOST:
+        raise InputError(f"{name} is {value!r}, but must be a whole number from 1 to {MOST}.")
 
 
 def boundary(name: str, value: Any) -> None:
     """A boundary on the training scale of timesteps."""
-    if not isinstance(value, _WHOLE | _REAL) or not 0 <= value <= 1000:
+    if not _is_number(value) or not 0 <= value <= 1000:
         raise InputError(f"{name} is {value!r}, but must be from 0 to 1000 (training timesteps, whatever the steps).")
 
 
 def finite(name: str, value: Any) -> None:
-    """A finite number."""
-    if not isinstance(value, _WHOLE | _REAL) or not math.isfinite(value):
+    """A number that is finite in float32."""
+    if not _is_number(value) or not abs(value) <= _LARGEST:
         raise InputError(f"{name} is {value!r}, but must be a finite number.")
 
 
@@ -65,8 +80,10 @@ def side(name: str, value: Any, default: int, factor: int) -> int:
     """A picture's height or width in pixels."""
     if value is None:
         return default
-    if not isinstance(value, _WHOLE) or value < factor or value % factor:
-        raise InputError(f"{name} is {value!r}, but must be a multiple of {factor} pixels for this model.")
+    if not _is_whole(value) or not factor <= value <= MOST or value % factor:
+        raise InputError(
+            f"{name} is {value!r}, but must be a multiple of {factor} pixels for this model, at most {MOST}."
+        )
     return int(value)
 
 

@@ -17,8 +17,8 @@ from rival_jax.errors import InputError
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Bad input is one sentence on stderr and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    console = Console(stderr=True)
-    warnings.showwarning = lambda message, *_: console.print(f"warning: {message}", style="yellow", markup=False)
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    warnings.showwarning = lambda message, *_: _say(console, f"warning: {message}", "yellow")
     try:
         command = _parse(arguments)
         if isinstance(command, Vary):
@@ -30,14 +30,20 @@ def main(arguments: list[str] | None = None) -> None:
     except InputError as error:
         sys.exit(_fail(console, str(error), 2))
     except OSError as error:
-        sys.exit(_fail(console, f"{error.filename or 'The disk'} cannot be written or read: {error.strerror}.", 2))
+        place, reason = error.filename or "The disk", error.strerror or error
+        sys.exit(_fail(console, f"{place} cannot be written or read: {reason}.", 2))
     except KeyboardInterrupt:
         sys.exit(_fail(console, "Interrupted; files already written are whole.", 130))
 
 
 def _fail(console: Console, sentence: str, code: int) -> int:
-    console.print(f"error: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
+    _say(console, f"error: {sentence}", "red")
     return code
+
+
+def _say(console: Console, sentence: str, style: str = "") -> None:
+    """Prints one line; what a file name or a prompt has of line breaks, terminal codes and the like is escaped."""
+    console.print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence), style=style)
 
 
 def _parse(arguments: list[str]) -> Vary | Info:
@@ -63,7 +69,7 @@ def _vary(args: Vary, console: Console) -> None:
     """Runs `rival vary` and says where its files are."""
     if not args.photos:
         sample, caption = samples.default()
-        console.print(f"No photo was given: the sample {sample.name} is varied.", highlight=False)
+        _say(console, f"No photo was given: the sample {sample.name} is varied.")
         args = replace(args, photos=(sample,), prompt=args.prompt or (caption,))
     if not args.prompt:
         raise InputError('prompt is missing: say what the photo shows, as in --prompt "a red house on green grass".')
@@ -72,8 +78,8 @@ def _vary(args: Vary, console: Console) -> None:
 
     with shown_on(console) as progress:
         record = run(args, progress)
-    console.print(f"{len(record['files']['variations'])} variations, {record['files']['sheet']} and", highlight=False)
-    console.print(f"{record['files']['record']} are in {args.out}", highlight=False, soft_wrap=True)
+    files = record["files"]
+    _say(console, f"{args.out} has {len(files['variations'])} new variations, {files['sheet']} and {files['record']}.")
 
 
 if __name__ == "__main__":

@@ -131,11 +131,12 @@ class RivalPipeline:
         pixels = self._load(images, height, width)
         prompts = checks.per_exemplar("source_prompt", source_prompt, len(pixels))
         with self._precision():
+            text = self._embed(prompts)
             latents = invert(
                 self.unet,
                 self.schedule,
                 _encode(self.vae, pixels),
-                self._embed(prompts),
+                text,
                 num_inference_steps=num_inference_steps,
                 timestep_convention=timestep_convention,
                 progress=progress,

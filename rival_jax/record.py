@@ -7,10 +7,10 @@ import json
 import platform
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rival_jax.errors import InputError
 
@@ -29,52 +29,75 @@ def sha256(path: Path) -> str:
 
 
 def to_json(record: Mapping[str, Any]) -> bytes:
-    """A record as indented JSON; paths become text."""
-    return (json.dumps(record, indent=2, default=str, ensure_ascii=False) + "\n").encode()
+    """A record as indented JSON; paths become text, bytes of a path that are no Unicode become escapes."""
+    return (json.dumps(record, indent=2, default=str, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def check_unchanged(path: Path) -> None:
     """Raises InputError where a photo of an earlier run (`run.json`) is not the file it was; presets name none."""
     if path.suffix != ".json":
         return
-    for photo in json.loads(path.read_text(encoding="utf-8")).get("photos", []):
-        file = Path(photo["path"])
-        if file.is_file() and sha256(file) != photo["sha256"]:
-            raise InputError(f"The photo {file} has changed since {path} was written, so the run cannot be repeated.")
+    try:
+        photos = [(Path(photo["path"]), photo["sha256"]) for photo in _read(path).get("photos", [])]
+    except (TypeError, KeyError) as error:
+        raise InputError(f"The config file {path} does not say path and sha256 of its photos.") from error
+    for photo, digest in photos:
+        if photo.is_file() and sha256(photo) != digest:
+            raise InputError(f"The photo {photo} has changed since {path} was written, so the run cannot be repeated.")
 
 
 def read_settings(path: Path, schema: type) -> dict[str, Any]:
     """The arguments of a preset (TOML) or of an earlier run (`run.json`), for the dataclass `schema`.
 
-    Raises InputError for a file that cannot be read and for keys that `schema` does not have.
+    Raises InputError for a file that cannot be read, for keys that `schema` does not have (`config` is none here: a
+    file names no other file) and for values that are not of their types.
     """
+    content = _read(path)
+    settings = content.get("arguments") if path.suffix == ".json" else content
+    if not isinstance(settings, dict):
+        raise InputError(f"The config file {path} holds no arguments; accepted: a preset (TOML) or a run.json.")
+    hints = get_type_hints(schema)
+    hints.pop("config", None)
+    unknown = sorted(settings.keys() - hints.keys())
+    if unknown:
+        raise InputError(
+            f"The config file {path} has unknown keys: {', '.join(unknown)}; accepted: {', '.join(hints)}."
+        )
+    typed = {}
+    for name, value in settings.items():
+        try:
+            typed[name] = _typed(value, hints[name])
+        except TypeError as error:
+            raise InputError(f"The config file {path} has {name} = {value!r}; accepted: {error}.") from error
+    return typed
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON or TOML file."""
+    kind, parse = ("JSON", json.loads) if path.suffix == ".json" else ("TOML", tomllib.loads)
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        content = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"The config file {path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise InputError(f"The config file {path} is not valid {path.suffix[1:] or 'TOML'}: {error}.") from error
-    settings = content.get("arguments") if path.suffix == ".json" and isinstance(content, dict) else content
-    if not isinstance(settings, dict):
-        raise InputError(f"The config file {path} holds no arguments; accepted: a preset (TOML) or a run.json.")
-    known = {field.name: field for field in fields(schema)}
-    unknown = sorted(settings.keys() - known.keys())
-    if unknown:
-        raise InputError(
-            f"The config file {path} has unknown keys: {', '.join(unknown)}; accepted: {', '.join(known)}."
-        )
-    return {name: _as_default(path, name, value, known[name].default) for name, value in settings.items()}
+        raise InputError(f"The config file {path} is not valid {kind}: {error}.") from error
+    return content if isinstance(content, dict) else {}
 
 
-def _as_default(path: Path, name: str, value: Any, default: Any) -> Any:
-    """A value in the type of its argument's default: lists become tuples, text a path, one value a tuple of one."""
-    if isinstance(default, tuple):
-        values = value if isinstance(value, list) else [value]
-        return tuple(Path(item) if name == "photos" else item for item in values)
-    if isinstance(default, Path):
-        return Path(value)
-    numbers = isinstance(default, int | float) and isinstance(value, int | float) and not isinstance(value, bool)
-    if default is MISSING or default is None or numbers or isinstance(value, type(default)):
+_WORDS = {int: "a whole number", float: "a number", str: "text", Path: "a path as text"}
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """A value in the type of its argument; one value serves as a tuple of one. Raises TypeError that says the type."""
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind is tuple:
+        return tuple(_typed(item, inner[0]) for item in (value if isinstance(value, list) else [value]))
+    if kind in (Union, UnionType):  # X | None, and no file can say None
+        return _typed(value, inner[0])
+    if kind is Literal:
+        if value not in inner:
+            raise TypeError(", ".join(map(repr, inner)))
         return value
-    raise InputError(f"The config file {path} has {name} = {value!r}, but it must be of the kind of {default!r}.")
+    if type(value) not in {float: (float, int), Path: (str,)}.get(hint, (hint,)):
+        raise TypeError(_WORDS[hint])
+    return Path(value) if hint is Path else value

@@ -80,7 +80,8 @@ class Schedule:
             steps = np.arange(num_inference_steps) * stride + self.steps_offset
         elif self.timestep_spacing == "trailing":
             stride = self.num_train_timesteps / num_inference_steps
-            steps = np.round(np.arange(self.num_train_timesteps, 0, -stride))[::-1] - 1
+            falling = np.arange(self.num_train_timesteps, 0, -stride)[:num_inference_steps]  # rounding may add one
+            steps = np.round(falling)[::-1] - 1
         else:
             steps = np.round(np.linspace(0, last, num_inference_steps))
         if steps[0] < 0 or steps[-1] > last or len(np.unique(steps)) != num_inference_steps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import jax
@@ -39,9 +40,9 @@ class Tokenizer:
     def __call__(self, prompts: tuple[str, ...]) -> np.ndarray:
         """Token ids (b, length), int32. Warns of a prompt that is too long and says what was cut."""
         for prompt in dict.fromkeys(prompts):
-            ids = self.tokenizer(prompt)["input_ids"]
+            ids = self.tokenizer(prompt, verbose=False)["input_ids"]
             if len(ids) > self.length:
-                cut = self.tokenizer.decode(ids[self.length - 1 : -1])
+                cut = shorten(self.tokenizer.decode(ids[self.length - 1 : -1]), 500)
                 message = f"The prompt has {len(ids)} tokens, the model reads {self.length}; cut off: {cut!r}."
                 warnings.warn(message, stacklevel=2)
         options = {"padding": "max_length", "truncation": True, "max_length": self.length}

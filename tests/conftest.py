@@ -4,6 +4,7 @@ import os
 import sys
 
 import jax
+import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
@@ -17,6 +18,11 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
 os.environ["RIVAL_CACHE"] = "off"
+
+
+def pytest_configure(config):
+    """flax annotates with an older spelling than beartype likes."""
+    config.addinivalue_line("filterwarnings", "ignore::beartype.roar.BeartypeDecorHintPep585DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +45,28 @@ def pipe(checkpoint):
     from rival_jax import RivalPipeline
 
     return RivalPipeline.from_pretrained(checkpoint, "float32")
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """Two pictures of the tiny checkpoint's size, uint8 (2, 16, 16, 3)."""
+    return np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def chain(pipe, photos):
+    """The pictures' chain of 4 steps: timesteps 1, 251, 501, 751, of which only the last is above the boundaries."""
+    return pipe.invert(photos, ["a red house", "a blue car"], num_inference_steps=4)
+
+
+@pytest.fixture(scope="session")
+def compilations():
+    """A function that says how many programs XLA has compiled so far."""
+    seen = []
+
+    def listen(event, *_, **__):
+        if event == "/jax/core/compile/backend_compile_duration":
+            seen.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return lambda: len(seen)

@@ -17,7 +17,6 @@ from .checkpoints import write_checkpoint
 from .comparison import relative
 from .oracle import Oracle
 
-pytestmark = pytest.mark.parity
 LIMIT = 1e-4
 STEPS, EXEMPLARS, VARIATIONS = 10, 2, 3
 SOURCES = ["a red house", "the grass"]

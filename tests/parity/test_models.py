@@ -20,7 +20,6 @@ from rival_jax.models.vae import VAE
 from .checkpoints import write_checkpoint
 from .comparison import nchw, nhwc, relative
 
-pytestmark = pytest.mark.parity
 LIMIT = 1e-5
 
 

@@ -11,7 +11,6 @@ from .checkpoints import write_checkpoint
 from .comparison import relative
 from .reference import Schedule, adain, generate, invert, predict, self_attentions
 
-pytestmark = pytest.mark.parity
 EPSILON = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False}
 SD1 = EPSILON | {"set_alpha_to_one": False, "steps_offset": 1}
 CONFIGS = [
