@@ -88,8 +88,7 @@ def plan(directory: Path, part: Part, dtype: DTypeLike) -> Plan:
     Reads the config and the headers of the weight files only. Raises InputError for what cannot be loaded.
     """
     folder = directory / part.folder
-    config = part.config.from_dict(read_json(folder / "config.json"))
-    network = nnx.eval_shape(lambda: part.module(config, dtype=dtype, rngs=_OneKey()))
+    config, network = _build(part, folder / "config.json", dtype)
     graphdef, state = nnx.split(network)
     files = weight_files(folder, dtype)
     tensors = _tensors(files)
@@ -98,6 +97,17 @@ def plan(directory: Path, part: Part, dtype: DTypeLike) -> Plan:
     assigned = assign(table, {key: tensor.shape for key, tensor in tensors.items()}, shapes, str(folder))
     sources = {path: (tensors[key], layout) for path, (key, layout) in assigned.items()}
     return Plan(folder, config, graphdef, state, sources, tuple(files))
+
+
+def _build(part: Part, file: Path, dtype: DTypeLike) -> tuple[Any, nnx.Module]:
+    """A network's config and its structure, without weights. Raises InputError for a config of no possible network."""
+    try:
+        config = part.config.from_dict(read_json(file))
+        return config, nnx.eval_shape(lambda: part.module(config, dtype=dtype, rngs=_OneKey()))
+    except InputError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise InputError(f"The config {file} describes no network that can be built: {error}.") from error
 
 
 class _OneKey(nnx.Rngs):
