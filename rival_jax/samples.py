@@ -15,5 +15,5 @@ def captions() -> dict[str, str]:
 
 def default() -> tuple[Path, str]:
     """The exemplar that is varied where no photo is given, and its caption: one in odd colours."""
-    name = "car-faded.png"
+    name = "butterfly-red-room.png"
     return DIRECTORY / name, captions()[name]

@@ -15,9 +15,9 @@ def plan(t_align=600, t_early=600, attention_start=1000, align="noise", referenc
     """The plan with the paper's defaults, as (attention, align, references, steps)."""
     made = stages(
         timesteps,
-        t_align=t_align,
-        t_early=t_early,
-        attention_start=attention_start,
+        t_align=float(t_align),
+        t_early=float(t_early),
+        attention_start=float(attention_start),
         align=align,
         reference=reference,
     )
