@@ -14,13 +14,18 @@ REPEATED = ("prompt", "source_prompt", "negative_prompt", "seed")
 """Flags that may be given once a photo; they replace a config file's values, not extend them."""
 
 ModelName = Annotated[str, arg(metavar="tiny|DIR|HUB-ID")]
+Precision = Annotated[DType | None, arg(metavar="float32|bfloat16|float16", help_behavior_hint="")]
+Pixels = Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
 class Vary:
-    """Make variations of a real photo: other pictures of the same subject, colours and style."""
+    """Make variations of a real photo: other pictures of the same subject, colours and style.
 
-    photos: Positional[tuple[Path, ...]] = ()
+    For example: rival vary photo.jpg --prompt "a red house on green grass" -n 4 --out out/
+    """
+
+    photos: Annotated[Positional[tuple[Path, ...]], arg(metavar="[PHOTO ...]", help_behavior_hint="")] = ()
     """Photos to vary; without one, a sample exemplar that comes with the package."""
     prompt: UseAppendAction[tuple[str, ...]] = ()
     """What the variations show; once for all photos, or repeated, once a photo. A sample has its own caption."""
@@ -30,9 +35,9 @@ class Vary:
     """Folder for the pictures, the contact sheet and run.json. Nothing in it is overwritten."""
     model: ModelName = "tiny"
     """The embedded model, a Stable Diffusion 1.x/2.x checkpoint in the diffusers layout, or a hub id."""
-    dtype: DType | None = None
-    """Of weights and arithmetic; by default what suits the device."""
-    config: Path | None = None
+    dtype: Precision = None
+    """Type of weights and arithmetic; by default what suits the device."""
+    config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A preset (TOML) or the run.json of an earlier run; flags win over it."""
     source_prompt: UseAppendAction[tuple[str, ...]] = ()
     """What the photos show, where that is not the prompt; once, or once a photo."""
@@ -58,17 +63,17 @@ class Vary:
     """0 to 4294967295; once for all photos, or once a photo. By default 0."""
     timestep_convention: TimestepConvention = "target"
     """Which timestep the model is told while the photo is inverted."""
-    height: int | None = None
-    """Of the pictures, in pixels; by default the model's own size."""
-    width: int | None = None
-    """Of the pictures, in pixels; by default the model's own size."""
+    height: Pixels = None
+    """Height of the pictures; by default the model's own. Photos are cropped at the centre to fit."""
+    width: Pixels = None
+    """Width of the pictures; by default the model's own."""
 
 
 @dataclass(frozen=True)
 class Info:
     """Say what a model is, how big its parts are and what memory it needs; loads no weights."""
 
-    model: Positional[ModelName] = "tiny"
+    model: Annotated[Positional[str], arg(metavar="[tiny|DIR|HUB-ID]")] = "tiny"
     """The embedded model, a checkpoint in the diffusers layout, or a hub id."""
-    dtype: DType | None = None
-    """Of weights and arithmetic; by default what suits the device."""
+    dtype: Precision = None
+    """Type of weights and arithmetic; by default what suits the device."""

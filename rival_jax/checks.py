@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rival_jax.errors import InputError
@@ -40,7 +38,9 @@ def _one_an_exemplar(name: str, value: Any, exemplars: int) -> tuple:
     except TypeError:
         values = (value,) * exemplars
     if len(values) != exemplars:
-        raise InputError(f"{name} has {len(values)} entries for {exemplars} exemplars; give one, or one an exemplar.")
+        raise InputError(
+            f"{name} has {len(values)} entries, but the number of photos is {exemplars}; give one, or one a photo."
+        )
     return values
 
 
@@ -95,7 +95,7 @@ def agrees(name: str, given, chain) -> None:
         )
 
 
-def initial_array(value: object, shape: tuple[int, ...]) -> jax.Array:
+def initial_array(value: object, shape: tuple[int, ...]) -> np.ndarray:
     """Initial latents that the caller gives, float32."""
     array = np.asarray(value)
     if array.shape != shape or not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
@@ -103,4 +103,4 @@ def initial_array(value: object, shape: tuple[int, ...]) -> jax.Array:
             f"initial is an array of shape {array.shape} and type {array.dtype}, but must be finite floats of shape "
             f"{shape}: (exemplars, variations, latent height, latent width, channels)."
         )
-    return jnp.asarray(array, jnp.float32)
+    return array.astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from dataclasses import replace
@@ -17,6 +18,7 @@ from rival_jax.errors import InputError
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Bad input is one sentence on stderr and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it would complain that torch is not installed
     console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
     warnings.showwarning = lambda message, *_: _say(console, f"warning: {message}", "yellow")
     try:
@@ -32,6 +34,11 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         place, reason = error.filename or "The disk", error.strerror or error
         sys.exit(_fail(console, f"{place} cannot be written or read: {reason}.", 2))
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        sentence = "The device has too little memory: vary fewer photos at once, fewer times, smaller, or in bfloat16."
+        sys.exit(_fail(console, sentence, 1))
     except KeyboardInterrupt:
         sys.exit(_fail(console, "Interrupted; files already written are whole.", 130))
 

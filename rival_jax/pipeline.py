@@ -225,6 +225,8 @@ class RivalPipeline:
             prompts = Prompts(**{name: self._embed(text) for name, text in texts.items()})
             if isinstance(start, str):
                 start = initial_latents(chain.latents[-1], seeds, initial=start, num_variations=num_variations)
+            else:  # where the chain is, or jit would compile anew
+                start = jax.device_put(start, chain.latents.device)
             boundaries = {name: float(value) for name, value in boundaries.items()}
             timesteps = self.schedule.timesteps(chain.num_inference_steps)
             latents = generate(

@@ -7,12 +7,13 @@ import json
 import platform
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from rival_jax.errors import InputError
+from rival_jax.typed import typed
 
 PACKAGES = ("rival-jax", "jax", "jaxlib", "flax", "numpy", "pillow", "transformers")
 
@@ -56,20 +57,13 @@ def read_settings(path: Path, schema: type) -> dict[str, Any]:
     settings = content.get("arguments") if path.suffix == ".json" else content
     if not isinstance(settings, dict):
         raise InputError(f"The config file {path} holds no arguments; accepted: a preset (TOML) or a run.json.")
-    hints = get_type_hints(schema)
-    hints.pop("config", None)
-    unknown = sorted(settings.keys() - hints.keys())
+    known = [field.name for field in fields(schema) if field.name != "config"]
+    unknown = sorted(settings.keys() - set(known))
     if unknown:
         raise InputError(
-            f"The config file {path} has unknown keys: {', '.join(unknown)}; accepted: {', '.join(hints)}."
+            f"The config file {path} has unknown keys: {', '.join(unknown)}; accepted: {', '.join(known)}."
         )
-    typed = {}
-    for name, value in settings.items():
-        try:
-            typed[name] = _typed(value, hints[name])
-        except TypeError as error:
-            raise InputError(f"The config file {path} has {name} = {value!r}; accepted: {error}.") from error
-    return typed
+    return typed(f"The config file {path}'s", settings, schema)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -82,22 +76,3 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"The config file {path} is not valid {kind}: {error}.") from error
     return content if isinstance(content, dict) else {}
-
-
-_WORDS = {int: "a whole number", float: "a number", str: "text", Path: "a path as text"}
-
-
-def _typed(value: Any, hint: Any) -> Any:
-    """A value in the type of its argument; one value serves as a tuple of one. Raises TypeError that says the type."""
-    kind, inner = get_origin(hint), get_args(hint)
-    if kind is tuple:
-        return tuple(_typed(item, inner[0]) for item in (value if isinstance(value, list) else [value]))
-    if kind in (Union, UnionType):  # X | None, and no file can say None
-        return _typed(value, inner[0])
-    if kind is Literal:
-        if value not in inner:
-            raise TypeError(", ".join(map(repr, inner)))
-        return value
-    if type(value) not in {float: (float, int), Path: (str,)}.get(hint, (hint,)):
-        raise TypeError(_WORDS[hint])
-    return Path(value) if hint is Path else value

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rival_jax.errors import InputError
+from rival_jax.typed import typed
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Schedule:
         for name in ("trained_betas", "clip_sample", "rescale_betas_zero_snr", "thresholding"):
             if config.get(name):
                 raise InputError(f"The scheduler config's {name} = {config[name]!r} is not supported; accepted: off.")
-        return cls(**fields)
+        return cls(**typed("The scheduler config's", fields, cls))
 
     @property
     def alphas_cumprod(self) -> np.ndarray:

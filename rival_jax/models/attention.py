@@ -38,6 +38,8 @@ class Attention(nnx.Module):
     def __init__(
         self, width: int, heads: int, *, context_width: int | None = None, use_bias: bool = False, dtype, rngs: nnx.Rngs
     ):
+        if width % heads:
+            raise ValueError(f"{heads} heads cannot share a width of {width}")
         self.heads = heads
         context_width = width if context_width is None else context_width
         self.to_q = linear(width, width, use_bias=use_bias, dtype=dtype, rngs=rngs)

@@ -22,6 +22,8 @@ class SelfAttention(nnx.Module):
     def __init__(self, config: TextConfig, *, dtype, rngs: nnx.Rngs):
         width = config.hidden_size
         self.heads = config.num_attention_heads
+        if width % self.heads:
+            raise ValueError(f"{self.heads} heads cannot share a width of {width}")
         self.q_proj = linear(width, width, dtype=dtype, rngs=rngs)
         self.k_proj = linear(width, width, dtype=dtype, rngs=rngs)
         self.v_proj = linear(width, width, dtype=dtype, rngs=rngs)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rival_jax.errors import InputError
+from rival_jax.typed import typed
 
 _EMPTY = (None, False)
 
@@ -98,7 +99,7 @@ class UNetConfig:
         if config.get("addition_embed_type") and not config.get("projection_class_embeddings_input_dim"):
             raise InputError(f"The {owner} config's addition_embed_type needs projection_class_embeddings_input_dim.")
         heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
-        return cls(
+        fields = dict(
             sample_size=_square(owner, _required(owner, config, "sample_size")),
             in_channels=config.get("in_channels", 4),
             out_channels=config.get("out_channels", 4),
@@ -117,6 +118,7 @@ class UNetConfig:
             addition_time_embed_dim=config.get("addition_time_embed_dim"),
             projection_class_embeddings_input_dim=config.get("projection_class_embeddings_input_dim"),
         )
+        return cls(**typed("The UNet config's", fields, cls))
 
     @property
     def factor(self) -> int:
@@ -149,7 +151,7 @@ class VAEConfig:
             if len(types) != len(channels):
                 raise InputError(f"The VAE config's {field} names {len(types)} blocks for {len(channels)} widths.")
         fields = {field: config[field] for field in cls.__dataclass_fields__ if config.get(field) is not None}
-        return cls(**{**fields, "block_out_channels": channels})
+        return cls(**typed("The VAE config's", fields, cls))
 
     @property
     def factor(self) -> int:
@@ -190,7 +192,7 @@ class TextConfig:
             raise InputError(
                 f"The text encoder config's hidden_act = {act!r} is not supported; accepted: 'quick_gelu', 'gelu'."
             )
-        return cls(**fields)
+        return cls(**typed("The text encoder config's", fields, cls))
 
 
 _DOWN_TYPES = {"CrossAttnDownBlock2D", "DownBlock2D"}

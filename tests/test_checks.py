@@ -1,0 +1,116 @@
+"""Arguments: what is accepted comes back in one form, what is not is named."""
+
+import numpy as np
+import pytest
+
+from rival_jax import InputError, checks
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("a", ("a", "a")),
+        ("", ("", "")),
+        (["a", "b"], ("a", "b")),
+        (("a", ""), ("a", "")),
+        (np.array(["a", "b"]), ("a", "b")),
+        (iter("ab"), ("a", "b")),
+    ],
+)
+def test_text_per_exemplar(value, expected):
+    assert checks.per_exemplar("prompt", value, 2) == expected
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ([], "prompt has 0 entries, but the number of photos is 2"),
+        (["a"], "prompt has 1 entries"),
+        (["a", "b", "c"], "prompt has 3 entries"),
+        (5, "prompt must be text .* has 5"),
+        (None, "has None"),
+        (["a", None], "has None"),
+        ([b"a", "b"], "has b'a'"),
+        ("a\udcff", r"text \(Unicode\)"),
+    ],
+)
+def test_unusable_text(value, message):
+    with pytest.raises(InputError, match=message):
+        checks.per_exemplar("prompt", value, 2)
+
+
+@pytest.mark.parametrize("value", [7, np.uint8(7), (7, 7), np.array([7, 7])])
+def test_seeds(value):
+    seeds = checks.seeds(value, 2)
+    assert seeds.dtype == np.uint32 and seeds.tolist() == [7, 7]
+
+
+def test_the_largest_seed():
+    assert checks.seeds([0, 2**32 - 1], 2).tolist() == [0, 2**32 - 1]
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ([1], "seed has 1 entries, but the number of photos is 2"),
+        (-1, "seed is -1, but must be an integer from 0 to 4294967295"),
+        (2**32, "seed is 4294967296"),
+        (1.0, "seed is 1.0"),
+        (True, "seed is True"),
+        (None, "seed is None"),
+        ("7", "seed is '7'"),
+        ([1, NAN], "seed is nan"),
+    ],
+)
+def test_unusable_seeds(value, message):
+    with pytest.raises(InputError, match=message):
+        checks.seeds(value, 2)
+
+
+@pytest.mark.parametrize(
+    "check, accepted, refused",
+    [
+        (checks.count, [1, np.int64(3), 10_000], [0, -1, 1.0, True, None, "3", NAN, 10_001, 10**30]),
+        (checks.boundary, [0, 1000, 600.5, np.float32(3)], [-1, 1000.5, NAN, INF, None, "600", True, 10**400]),
+        (checks.finite, [0, -3, 7.5, np.float32(1)], [NAN, INF, -INF, 1e39, 10**400, None, "7", False, 1j]),
+    ],
+)
+def test_numbers(check, accepted, refused):
+    for value in accepted:
+        check("some_name", value)
+    for value in refused:
+        with pytest.raises(InputError, match="some_name is "):
+            check("some_name", value)
+
+
+def test_choice():
+    checks.choice("align", "noise", ("noise", "none"))
+    for value in ("Noise", "", None, 1, ["noise"]):
+        with pytest.raises(InputError, match="align is .*; accepted: 'noise', 'none'"):
+            checks.choice("align", value, ("noise", "none"))
+
+
+def test_side():
+    assert checks.side("height", None, 512, 64) == 512
+    assert checks.side("height", np.int64(768), 512, 64) == 768
+    for value in (0, -64, 32, 100, 64.0, True, "64", 64 * 10**6):
+        with pytest.raises(InputError, match="height is .* multiple of 64 pixels"):
+            checks.side("height", value, 512, 64)
+
+
+def test_agreement_with_a_chain():
+    checks.agrees("height", None, 512)
+    checks.agrees("height", 512, 512)
+    with pytest.raises(InputError, match="height is 64, but the chain was inverted with 512"):
+        checks.agrees("height", 64, 512)
+
+
+def test_initial_array():
+    shape = (1, 2, 3, 4, 5)
+    assert checks.initial_array(np.ones(shape, np.float64), shape).dtype == np.float32
+    wrong = np.ones(shape[1:]), np.ones(shape, int), np.full(shape, np.nan), "noise", None
+    for value in wrong:
+        with pytest.raises(InputError, match=r"initial is an array of .* finite floats of shape \(1, 2, 3, 4, 5\)"):
+            checks.initial_array(value, shape)
