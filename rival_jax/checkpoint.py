@@ -7,6 +7,8 @@ from pathlib import Path
 import jax
 
 from rival_jax import checks
+from rival_jax.errors import InputError
+from rival_jax.models.config import TextConfig, UNetConfig, VAEConfig
 from rival_jax.options import DTYPES, DType
 from rival_jax.schedule import Schedule
 from rival_jax.weights import TEXT_ENCODER, UNET, VAE, Plan, plan, resolve
@@ -22,7 +24,25 @@ def plans(model: str | Path, dtype: DType) -> tuple[Path, Schedule, list[Plan]]:
     directory = resolve(model, dtype)
     schedule = Schedule.from_dict(read_json(directory / "scheduler" / "scheduler_config.json"))
     wanted = (UNET, dtype), (VAE, "float32"), (TEXT_ENCODER, dtype)
-    return directory, schedule, [plan(directory, part, part_dtype) for part, part_dtype in wanted]
+    made = [plan(directory, part, part_dtype) for part, part_dtype in wanted]
+    _check_fit(*(network.config for network in made))
+    return directory, schedule, made
+
+
+def _check_fit(unet: UNetConfig, vae: VAEConfig, text: TextConfig) -> None:
+    """Raises InputError for networks that do not work together as in Stable Diffusion 1.x and 2.x."""
+    if unet.addition_time_embed_dim:
+        raise InputError("The model's UNet wants added text and size embeddings: SDXL models are not supported yet.")
+    if not unet.in_channels == unet.out_channels == vae.latent_channels:
+        raise InputError(
+            f"The model's UNet reads {unet.in_channels} and gives {unet.out_channels} channels, but its VAE's latents "
+            f"have {vae.latent_channels}: inpainting models and the like are not supported."
+        )
+    if unet.cross_attention_dim != text.hidden_size:
+        raise InputError(
+            f"The model's UNet reads prompts of width {unet.cross_attention_dim}, but its text encoder gives "
+            f"{text.hidden_size}: they are of different models."
+        )
 
 
 def device_dtype() -> DType:

@@ -34,6 +34,8 @@ class Tokenizer:
             tokenizer = CLIPTokenizer.from_pretrained(directory, local_files_only=True)
         except Exception as error:  # noqa: BLE001 (what a broken tokenizer raises depends on the file)
             raise InputError(f"The tokenizer in {directory} cannot be read ({type(error).__name__}).") from error
+        if len(tokenizer) <= len(tokenizer.all_special_ids):
+            raise InputError(f"The tokenizer in {directory} has no words: it lacks vocab.json and merges.txt.")
         length = min(tokenizer.model_max_length, config.max_position_embeddings)
         return cls(tokenizer, length, config.vocab_size)
 

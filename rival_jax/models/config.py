@@ -35,6 +35,13 @@ def _per_block(owner: str, field: str, value, blocks: int) -> tuple[int, ...]:
     return values
 
 
+def _check_divides(owner: str, field: str, divisors: tuple[int, ...], widths: tuple[int, ...]) -> None:
+    """Raises InputError where a width is not a multiple of its divisor, such as its number of heads."""
+    for divisor, width in zip(divisors, widths, strict=True):
+        if min(divisor, width) < 1 or width % divisor:
+            raise InputError(f"The {owner} config's {field} = {divisor} does not divide a width of {width}.")
+
+
 def _check_types(owner: str, field: str, types, supported: set[str]) -> tuple[str, ...]:
     for kind in types:
         if kind not in supported:
@@ -54,6 +61,13 @@ def _required(owner: str, config: dict[str, Any], field: str):
     if config.get(field) is None:
         raise InputError(f"The {owner} config lacks {field}, which is needed to build the network.")
     return config[field]
+
+
+def _required_list(owner: str, config: dict[str, Any], field: str) -> tuple:
+    value = _required(owner, config, field)
+    if not isinstance(value, list | tuple) or not value:
+        raise InputError(f"The {owner} config's {field} = {value!r} must be a list, with one entry for each block.")
+    return tuple(value)
 
 
 @dataclass(frozen=True)
@@ -87,10 +101,10 @@ class UNetConfig:
         """Reads `unet/config.json`. Raises InputError that names what is unsupported or missing."""
         owner = "UNet"
         _accept(owner, config, _UNET_ACCEPTED, _UNET_KNOWN)
-        channels = tuple(_required(owner, config, "block_out_channels"))
+        channels = _required_list(owner, config, "block_out_channels")
         blocks = len(channels)
-        down = _check_types(owner, "down_block_types", _required(owner, config, "down_block_types"), _DOWN_TYPES)
-        up = _check_types(owner, "up_block_types", _required(owner, config, "up_block_types"), _UP_TYPES)
+        down = _check_types(owner, "down_block_types", _required_list(owner, config, "down_block_types"), _DOWN_TYPES)
+        up = _check_types(owner, "up_block_types", _required_list(owner, config, "up_block_types"), _UP_TYPES)
         if not len(down) == len(up) == blocks:
             raise InputError(f"The {owner} config names {len(down)} down and {len(up)} up blocks for {blocks} widths.")
         depths = _per_block(
@@ -118,7 +132,10 @@ class UNetConfig:
             addition_time_embed_dim=config.get("addition_time_embed_dim"),
             projection_class_embeddings_input_dim=config.get("projection_class_embeddings_input_dim"),
         )
-        return cls(**typed("The UNet config's", fields, cls))
+        made = cls(**typed("The UNet config's", fields, cls))
+        _check_divides(owner, "attention_head_dim", made.attention_heads, channels)
+        _check_divides(owner, "norm_num_groups", (made.norm_num_groups,) * blocks, channels)
+        return made
 
     @property
     def factor(self) -> int:
@@ -145,13 +162,15 @@ class VAEConfig:
     def from_dict(cls, config: dict[str, Any]) -> VAEConfig:
         """Reads `vae/config.json`. Raises InputError that names what is unsupported or missing."""
         _accept("VAE", config, _VAE_ACCEPTED, _VAE_KNOWN)
-        channels = tuple(_required("VAE", config, "block_out_channels"))
+        channels = _required_list("VAE", config, "block_out_channels")
         for field, kind in (("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D")):
-            types = _check_types("VAE", field, _required("VAE", config, field), {kind})
+            types = _check_types("VAE", field, _required_list("VAE", config, field), {kind})
             if len(types) != len(channels):
                 raise InputError(f"The VAE config's {field} names {len(types)} blocks for {len(channels)} widths.")
         fields = {field: config[field] for field in cls.__dataclass_fields__ if config.get(field) is not None}
-        return cls(**typed("The VAE config's", fields, cls))
+        made = cls(**typed("The VAE config's", fields, cls))
+        _check_divides("VAE", "norm_num_groups", (made.norm_num_groups,) * len(channels), channels)
+        return made
 
     @property
     def factor(self) -> int:
@@ -192,7 +211,9 @@ class TextConfig:
             raise InputError(
                 f"The text encoder config's hidden_act = {act!r} is not supported; accepted: 'quick_gelu', 'gelu'."
             )
-        return cls(**typed("The text encoder config's", fields, cls))
+        made = cls(**typed("The text encoder config's", fields, cls))
+        _check_divides("text encoder", "num_attention_heads", (made.num_attention_heads,), (made.hidden_size,))
+        return made
 
 
 _DOWN_TYPES = {"CrossAttnDownBlock2D", "DownBlock2D"}

@@ -1,0 +1,209 @@
+"""The Python API: what comes back, what is compiled, what is refused."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from rival_jax import InputError, RivalPipeline
+
+SOURCES = ("a red house", "a blue car")
+STEPS, N = 4, 2
+
+
+@pytest.fixture(scope="module")
+def out(pipe, chain):
+    return pipe.vary(chain, "a red car", num_variations=N)
+
+
+def test_what_comes_back(pipe, photos, chain, out):
+    assert chain.latents.shape == (STEPS + 1, 2, 8, 8, 4) and chain.latents.dtype == np.float32
+    assert chain.pixels.dtype == np.uint8 and (chain.pixels == photos).all()
+    assert (chain.source_prompt, chain.timestep_convention) == (SOURCES, "target")
+    assert chain.num_inference_steps == STEPS
+    assert out.images.shape == (2, N, 16, 16, 3) and out.images.dtype == np.uint8
+    assert out.latents.shape == (2, N, 8, 8, 4) and out.latents.dtype == np.float32
+    assert out.chain is chain
+    assert (np.asarray(out.pil[1][0]) == out.images[1, 0]).all()
+    pictures = pipe.reconstruct(chain)
+    assert pictures.shape == photos.shape and pictures.dtype == np.uint8
+
+
+def test_the_chain_starts_at_the_encoded_pictures(pipe, photos, chain):
+    """The posterior's mean times the scaling factor, of pixels in [-1, 1]."""
+    vae = pipe.vae.module()
+    expected = 0.18215 * vae.encode(jnp.asarray(photos / 127.5 - 1, jnp.float32))
+    np.testing.assert_allclose(chain.latents[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_pictures_are_the_decoded_latents(pipe, out):
+    decoded = pipe.vae.module().decode(out.latents[:, 0] / 0.18215)
+    expected = np.round(np.clip(np.asarray(decoded) * 127.5 + 127.5, 0, 255))
+    assert np.abs(out.images[:, 0] - expected).max() <= 1
+    assert out.images.std() > 10
+
+
+def test_photos_or_their_chain(pipe, photos, chain):
+    """Photos are inverted with the prompt, or with the source prompt that is given, and the same numbers come out."""
+    options = {"num_variations": N, "num_inference_steps": STEPS, "seed": [1, 2]}
+    straight = pipe.vary(photos, SOURCES, **options)
+    np.testing.assert_array_equal(straight.chain.latents, chain.latents)
+    np.testing.assert_array_equal(straight.latents, pipe.vary(chain, SOURCES, num_variations=N, seed=[1, 2]).latents)
+    other = pipe.vary(list(photos), "grass", source_prompt=list(SOURCES), **options)
+    np.testing.assert_array_equal(other.latents, pipe.vary(chain, "grass", num_variations=N, seed=[1, 2]).latents)
+
+
+def test_photos_of_any_kind(pipe, photos, chain, tmp_path):
+    Image.fromarray(photos[0]).save(tmp_path / "a.png")
+    mixed = [str(tmp_path / "a.png"), Image.fromarray(photos[1])]
+    np.testing.assert_array_equal(pipe.invert(mixed, SOURCES, STEPS).latents, chain.latents)
+
+
+def test_a_run_repeats_bit_for_bit_and_other_arguments_change_it(pipe, chain, out):
+    same = {"prompt": "a red car", "num_variations": N}
+    again = pipe.vary(chain, **same, seed=[0, 0], guidance_scale=7, t_align=600.0)
+    np.testing.assert_array_equal(again.latents, out.latents)
+    for change in ({"seed": 1}, {"guidance_scale": 3.0}, {"negative_prompt": "blue"}, {"prompt": "a house"}):
+        assert not np.allclose(pipe.vary(chain, **(same | change)).latents, out.latents, atol=1e-3), change
+
+
+def test_a_second_call_compiles_nothing(pipe, photos, chain, out, compilations):
+    before = compilations()
+    other = pipe.invert(255 - photos, ["grass", "a blue house on grass"], STEPS)
+    pipe.vary(
+        other,
+        ["a blue house", "red"],
+        negative_prompt=["car", ""],
+        num_variations=N,
+        guidance_scale=2.5,
+        seed=[7, 2**32 - 1],
+        t_align=700.5,  # between the same two timesteps
+    )
+    pipe.vary(photos, "a car", num_variations=N, num_inference_steps=STEPS)
+    assert compilations() == before
+
+
+def test_another_size_compiles_anew(pipe, photos, compilations):
+    """Which also shows that the counter counts."""
+    before = compilations()
+    chain = pipe.invert(photos, "", STEPS, height=20, width=32)
+    assert chain.latents.shape == (STEPS + 1, 2, 10, 16, 4) and chain.pixels.shape == (2, 20, 32, 3)
+    assert compilations() >= before + 2
+
+
+def test_the_current_convention_tells_the_lower_timestep(pipe, photos, chain, compilations):
+    """Its first step is told 0 instead of the first timestep; nothing compiles anew."""
+    before = compilations()
+    current = pipe.invert(photos, SOURCES, STEPS, "current")
+    assert compilations() == before and current.timestep_convention == "current"
+    np.testing.assert_array_equal(current.latents[0], chain.latents[0])
+    assert not np.allclose(current.latents[-1], chain.latents[-1], atol=1e-3)
+
+
+def test_progress(pipe, photos):
+    calls = []
+    pipe.vary(photos, SOURCES, num_variations=N, num_inference_steps=STEPS, progress=lambda *call: calls.append(call))
+    assert calls == [("inversion", 4, 4), ("generation", 1, 4), ("generation", 4, 4)]
+
+
+def test_given_initial_latents_are_used_as_they_are(pipe, chain, out, compilations):
+    named = np.asarray(pipe.vary(chain, "a car", num_variations=N, initial="inverted").latents)
+    start = np.repeat(np.asarray(chain.latents)[-1][:, None], N, axis=1)
+    arrays = start, start.astype(np.float64), jnp.asarray(start)
+    before = compilations()
+    for array in arrays:
+        given = pipe.vary(chain, "a car", num_variations=N, initial=array)
+        np.testing.assert_array_equal(np.asarray(given.latents), named)
+    assert compilations() == before
+
+
+CONTRADICTIONS = [
+    {"num_inference_steps": 5},
+    {"source_prompt": "a red house"},
+    {"timestep_convention": "current"},
+    {"height": 32},
+    {"width": 32},
+]
+BAD = [
+    {"prompt": ["a car"] * 3},
+    {"prompt": 3},
+    {"prompt": ["a car", None]},
+    {"negative_prompt": ["", "", ""]},
+    {"num_variations": 0},
+    {"num_variations": 1.5},
+    {"guidance_scale": float("nan")},
+    {"guidance_scale": "7"},
+    {"t_align": 1001},
+    {"t_early": -1},
+    {"t_align": float("nan")},
+    {"attention_start": "late"},
+    {"initial": "zeros"},
+    {"initial": np.zeros((2, 3, 8, 8, 4), np.float32)},
+    {"initial": np.full((2, N, 8, 8, 4), np.nan)},
+    {"initial": [1, 2]},
+    {"reference": "both"},
+    {"align": None},
+    {"seed": -1},
+    {"seed": 2**32},
+    {"seed": 1.5},
+    {"seed": [1, 2, 3]},
+    {"seed": "lucky"},
+]
+
+
+@pytest.mark.parametrize("change", CONTRADICTIONS + BAD, ids=lambda change: next(iter(change)))
+def test_bad_arguments_are_named_before_compiling(pipe, chain, compilations, change):
+    before = compilations()
+    with pytest.raises(InputError) as error:
+        pipe.vary(chain, **({"prompt": "a car", "num_variations": N} | change))
+    assert next(iter(change)) in str(error.value) and "\n" not in str(error.value)
+    assert compilations() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_inference_steps": 0},
+        {"num_inference_steps": 1000},
+        {"num_inference_steps": 2.0},
+        {"timestep_convention": "both"},
+        {"source_prompt": ["a", "b", "c"]},
+        {"height": 17},
+        {"width": 0},
+        {"width": "16"},
+    ],
+)
+def test_bad_inversions_are_named_before_compiling(pipe, photos, compilations, change):
+    before = compilations()
+    with pytest.raises(InputError, match=next(iter(change))):
+        pipe.invert(photos, **change)
+    with pytest.raises(InputError, match=next(iter(change))):
+        pipe.vary(photos, "a car", **change)
+    assert compilations() == before
+
+
+def test_what_agrees_with_the_chain_may_be_repeated(pipe, chain, out):
+    agreeing = {"source_prompt": list(SOURCES), "num_inference_steps": STEPS, "timestep_convention": "target"}
+    again = pipe.vary(chain, "a red car", num_variations=N, **agreeing, height=16, width=16)
+    np.testing.assert_array_equal(again.latents, out.latents)
+
+
+def test_a_chain_of_another_model(pipe, chain):
+    foreign = replace(chain, latents=chain.latents[..., :3])
+    with pytest.raises(InputError, match=r"\(8, 8, 3\)"):
+        pipe.vary(foreign, "a car")
+
+
+def test_half_precision(checkpoint, photos, chain):
+    """Weights of UNet and text encoder in bfloat16; the autoencoder, latents and the chain stay float32."""
+    half = RivalPipeline.from_pretrained(checkpoint, "bfloat16")
+    for network, dtype in ((half.unet, jnp.bfloat16), (half.text_encoder, jnp.bfloat16), (half.vae, jnp.float32)):
+        assert {leaf.dtype for leaf in jax.tree.leaves(network.state)} == {np.dtype(dtype)}
+    rough = half.invert(photos, SOURCES, STEPS)
+    assert rough.latents.dtype == np.float32
+    np.testing.assert_array_equal(rough.latents[0], chain.latents[0])
+    error = np.linalg.norm(rough.latents - chain.latents) / np.linalg.norm(chain.latents)
+    assert 0 < error < 0.1
