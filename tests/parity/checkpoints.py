@@ -62,13 +62,30 @@ SCHEDULERS = {
     },
 }
 
+SMALL = {
+    "unet": {
+        "block_out_channels": (8, 16),
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "down_block_types": (DOWN[0], DOWN[-1]),
+        "up_block_types": (UP[0], UP[-1]),
+    },
+    "vae": {"block_out_channels": (8, 16), "layers_per_block": 1, "norm_num_groups": 4},
+    "text_encoder": {"num_hidden_layers": 1},
+    "heads": {"sd1_like": 2, "sd2_like": (1, 2)},
+}
+"""What makes a checkpoint small enough to be kept in the repository."""
+
 MERGES = ("r e", "re d</w>", "h o", "u s", "ho us", "hous e</w>", "g r", "o n</w>", "a s", "as s</w>", "gr ass</w>")
 
 
-def write_checkpoint(kind: str, directory: str | Path, prediction_type: str | None = None, seed: int = 0) -> Path:
+def write_checkpoint(
+    kind: str, directory: str | Path, prediction_type: str | None = None, seed: int = 0, small: bool = False
+) -> Path:
     """Writes the checkpoint `kind` ("sd1_like", "sd2_like") into `directory` and returns that.
 
-    Pictures are 32 x 32, latents 16 x 16 x 4. `prediction_type` overrides the one of the scheduler config.
+    Pictures are 32 x 32, latents 16 x 16 x 4. `prediction_type` overrides the one of the scheduler config. A `small`
+    one has a tenth of the parameters, in float16.
     """
     directory = Path(directory)
     vocabulary = write_tokenizer(
@@ -77,41 +94,63 @@ def write_checkpoint(kind: str, directory: str | Path, prediction_type: str | No
     scheduler = SCHEDULERS[kind] | ({"prediction_type": prediction_type} if prediction_type else {})
     write_json(directory / "scheduler" / "scheduler_config.json", scheduler)
     write_json(directory / "model_index.json", model_index(scheduler["_class_name"]))
-    models = {"unet": unet(kind), "vae": vae(), "text_encoder": text_encoder(kind, vocabulary)}
+    models = {
+        "unet": unet(kind, **(SMALL["unet"] | {"attention_head_dim": SMALL["heads"][kind]} if small else {})),
+        "vae": vae(**(SMALL["vae"] if small else {})),
+        "text_encoder": text_encoder(kind, vocabulary, **(SMALL["text_encoder"] if small else {})),
+    }
     for position, (name, model) in enumerate(models.items()):
         randomise(model, torch.Generator().manual_seed(1000 * seed + position))
         if name == "vae":  # scaled latents of about unit size, as in trained checkpoints
             model.quant_conv.weight.data.div_(model.config.scaling_factor)
             model.post_quant_conv.weight.data.mul_(model.config.scaling_factor)
+        if small:
+            model.half()
         model.save_pretrained(directory / name, safe_serialization=True)
     return directory
 
 
-def unet(kind: str) -> UNet2DConditionModel:
+def unet(kind: str, **changes) -> UNet2DConditionModel:
     """The UNet of `kind`, with the four block kinds of SD 1.x and 2.x."""
-    return UNet2DConditionModel(
-        sample_size=16, in_channels=4, out_channels=4, layers_per_block=2, down_block_types=DOWN, up_block_types=UP,
-        **UNETS[kind],
-    )  # fmt: skip
+    config = {
+        "sample_size": 16,
+        "in_channels": 4,
+        "out_channels": 4,
+        "layers_per_block": 2,
+        "down_block_types": DOWN,
+        "up_block_types": UP,
+    }
+    return UNet2DConditionModel(**(config | UNETS[kind] | changes))
 
 
-def vae() -> AutoencoderKL:
+def vae(**changes) -> AutoencoderKL:
     """The autoencoder: two levels, so a latent is half as wide as its picture."""
-    return AutoencoderKL(
-        in_channels=3, out_channels=3, latent_channels=4, sample_size=32, layers_per_block=2, norm_num_groups=32,
-        block_out_channels=(32, 64), down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2, scaling_factor=0.18215,
-    )  # fmt: skip
+    config = {
+        "in_channels": 3,
+        "out_channels": 3,
+        "latent_channels": 4,
+        "sample_size": 32,
+        "layers_per_block": 2,
+        "norm_num_groups": 32,
+        "block_out_channels": (32, 64),
+        "down_block_types": ("DownEncoderBlock2D",) * 2,
+        "up_block_types": ("UpDecoderBlock2D",) * 2,
+        "scaling_factor": 0.18215,
+    }
+    return AutoencoderKL(**(config | changes))
 
 
-def text_encoder(kind: str, vocabulary: int) -> CLIPTextModel:
+def text_encoder(kind: str, vocabulary: int, **changes) -> CLIPTextModel:
     """The text encoder of `kind`; its token ids are as wrong as in the published configs (`eos_token_id` 2)."""
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=vocabulary, max_position_embeddings=77, num_hidden_layers=3,
-            bos_token_id=0, eos_token_id=2, pad_token_id=1, **TEXT_ENCODERS[kind],
-        )
-    )  # fmt: skip
+    config = {
+        "vocab_size": vocabulary,
+        "max_position_embeddings": 77,
+        "num_hidden_layers": 3,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "pad_token_id": 1,
+    }
+    return CLIPTextModel(CLIPTextConfig(**(config | TEXT_ENCODERS[kind] | changes)))
 
 
 def randomise(model: torch.nn.Module, generator: torch.Generator) -> None:
