@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 from flax import nnx
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from transformers import CLIPTokenizer
 
 from rival_jax.training import autoencoder, contrastive, diffusion
@@ -97,7 +97,7 @@ def _write(out: Path, part: Part, state: nnx.State, config: dict) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     tensors = {key: tensor.astype(np.float16) for key, tensor in export(part.table, state).items()}
     name = "model" if part is TEXT_ENCODER else "diffusion_pytorch_model"
-    save_file(tensors, folder / f"{name}.safetensors", metadata={"format": "pt"})
+    (folder / f"{name}.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
 
 
 def _write_index(out: Path) -> None:
