@@ -192,7 +192,9 @@ def test_interrupted_between_two_files(use_pipe, tmp_path, monkeypatch):
 def test_control_c_in_a_process(checkpoint, tmp_path):
     photo = save_photo(tmp_path / "a.png")
     flags = ("vary", photo, "--prompt", "a car", "--model", checkpoint, "--num-inference-steps", "999", "--out", "out")
-    with subprocess.Popen([*RIVAL, *map(str, flags)], stderr=subprocess.PIPE, text=True) as process:
+    heeding = "from signal import *; signal(SIGINT, default_int_handler); from rival_jax.cli import main; main()"
+    command = [sys.executable, "-c", heeding, *map(str, flags)]  # a job in a shell's background would ignore SIGINT
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         first = process.stderr.readline()
         process.send_signal(signal.SIGINT)
         start = time.monotonic()
