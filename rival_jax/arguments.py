@@ -34,7 +34,8 @@ class Vary:
     out: Path = Path("out")
     """Folder for the pictures, the contact sheet and run.json. Nothing in it is overwritten."""
     model: ModelName = "tiny"
-    """The embedded model, a Stable Diffusion 1.x/2.x checkpoint in the diffusers layout, or a hub id."""
+    """The embedded model (it knows a small drawn world only), a Stable Diffusion 1.x/2.x checkpoint in the diffusers
+    layout, or a hub id."""
     dtype: Precision = None
     """Type of weights and arithmetic; by default what suits the device."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
@@ -54,7 +55,8 @@ class Vary:
     attention_start: float = 1000
     """0 to 1000; above this timestep attention is ordinary. Smaller frees the picture from the photo."""
     initial: Initial = "shuffle"
-    """What generation starts from: the photo's noise shuffled, a Gaussian fitted to it, itself, or plain noise."""
+    """What generation starts from: the photo's noise shuffled, a Gaussian fitted to it, itself (always the same
+    picture), or plain noise."""
     reference: Reference = "shared"
     """Whether the negative prompt's half reads the same reference or one of the empty prompt."""
     align: Align = "noise"

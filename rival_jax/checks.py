@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rival_jax.errors import InputError
+from rival_jax.options import ALIGNMENTS, CONVENTIONS, INITIALS, REFERENCES
 
 MOST = 10_000
 """Of steps, of variations of a photo in one run, and of pixels along a side."""
@@ -85,6 +86,44 @@ def side(name: str, value: Any, default: int, factor: int) -> int:
             f"{name} is {value!r}, but must be a multiple of {factor} pixels for this model, at most {MOST}."
         )
     return int(value)
+
+
+def variation(
+    exemplars: int,
+    *,
+    prompt,
+    source_prompt,
+    negative_prompt,
+    num_variations,
+    num_inference_steps,
+    guidance_scale,
+    t_align,
+    t_early,
+    attention_start,
+    initial,
+    reference,
+    align,
+    seed,
+    timestep_convention,
+) -> None:
+    """What `RivalPipeline.vary` is told, as far as no model is needed to judge it; None stands for a default."""
+    count("num_variations", num_variations)
+    finite("guidance_scale", guidance_scale)
+    for name, value in (("t_align", t_align), ("t_early", t_early), ("attention_start", attention_start)):
+        boundary(name, value)
+    if isinstance(initial, str):
+        choice("initial", initial, INITIALS)
+    choice("reference", reference, REFERENCES)
+    choice("align", align, ALIGNMENTS)
+    per_exemplar("prompt", prompt, exemplars)
+    per_exemplar("negative_prompt", negative_prompt, exemplars)
+    if source_prompt is not None:
+        per_exemplar("source_prompt", source_prompt, exemplars)
+    seeds(seed, exemplars)
+    if num_inference_steps is not None:
+        count("num_inference_steps", num_inference_steps)
+    if timestep_convention is not None:
+        choice("timestep_convention", timestep_convention, CONVENTIONS)
 
 
 def agrees(name: str, given, chain) -> None:

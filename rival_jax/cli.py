@@ -18,7 +18,6 @@ from rival_jax.errors import InputError
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Bad input is one sentence on stderr and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it would complain that torch is not installed
     console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
     warnings.showwarning = lambda message, *_: _say(console, f"warning: {message}", "yellow")
     try:
@@ -28,9 +27,12 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             from rival_jax.info import describe
 
-            print(describe(command.model, command.dtype))
+            print(describe(command.model, command.dtype), flush=True)
     except InputError as error:
         sys.exit(_fail(console, str(error), 2))
+    except BrokenPipeError:  # who read the output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         place, reason = error.filename or "The disk", error.strerror or error
         sys.exit(_fail(console, f"{place} cannot be written or read: {reason}.", 2))

@@ -28,16 +28,12 @@ def load_images(images: object, height: int, width: int) -> np.ndarray:
     Raises InputError for an unreadable, damaged or non-image file, a shorter side under 16 pixels or more than 100
     megapixels (both judged by the header, before decoding), any other array, and nothing at all.
     """
-    photos = _listed(images)
-    if not photos:
-        raise InputError("images is empty; give at least one photo.")
-    loaded = []
-    for number, photo in enumerate(photos, start=1):
-        name = str(photo) if isinstance(photo, str | os.PathLike) else f"image {number} of {len(photos)}"
-        with _clear_errors(name):
-            rgb = _load_rgb(photo, name)
-        loaded.append(ImageOps.fit(rgb, (width, height), Image.Resampling.LANCZOS))
-    return np.stack(loaded)
+    return np.stack([ImageOps.fit(rgb, (width, height), Image.Resampling.LANCZOS) for rgb in _decoded(images)])
+
+
+def check_images(images: object) -> int:
+    """How many photos these are; raises InputError as `load_images` would, and holds one at a time."""
+    return sum(1 for _ in _decoded(images))
 
 
 def to_pil(images: np.ndarray) -> Image.Image | list:
@@ -67,6 +63,18 @@ def contact_sheet(exemplars: np.ndarray, reconstructions: np.ndarray, variations
             picture = Image.fromarray(cells[row, column]).resize((width, height), Image.Resampling.LANCZOS)
             sheet.paste(picture, (x, SHEET_HEADER + row * step_y))
     return sheet
+
+
+def _decoded(images: object) -> Iterator[Image.Image]:
+    """The photos as upright RGB, one after the other."""
+    photos = _listed(images)
+    if not photos:
+        raise InputError("images is empty; give at least one photo.")
+    for number, photo in enumerate(photos, start=1):
+        name = str(photo) if isinstance(photo, str | os.PathLike) else f"image {number} of {len(photos)}"
+        with _clear_errors(name):
+            rgb = _load_rgb(photo, name)
+        yield rgb
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from rival_jax.models.config import UNetConfig
 from rival_jax.options import DType
 from rival_jax.schedule import Schedule
 
-_GIB = 2**30
 _SCORE_COPIES = 4
 """Buffers of attention scores alive at once: what fits the measured peak of SD 1.5 at 512 pixels, one variation."""
 
@@ -34,8 +33,8 @@ def describe(model: str | Path, dtype: DType | None = None, num_variations: int 
         ("prediction", _prediction(schedule)),
         ("dtype", f"{dtype} (VAE float32)"),
         *((_NAMES[network.folder.name], _parameters(network)) for network in networks),
-        ("memory", f"{weights / _GIB:.2f} GiB of weights"),
-        ("", f"about {working / _GIB:.2f} GiB more for {num_variations} variations of one photo (an estimate)"),
+        ("memory", f"{_size(weights)} of weights"),
+        ("", f"about {_size(working)} more for {num_variations} variations of one photo (an estimate)"),
     ]
     return "\n".join(f"{name:<13} {value}" for name, value in lines)
 
@@ -44,7 +43,11 @@ _NAMES = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder"}
 
 
 def _parameters(network) -> str:
-    return f"{network.parameters / 1e6:.1f} M parameters, {network.nbytes / 2**20:.0f} MiB"
+    return f"{network.parameters / 1e6:.1f} M parameters, {_size(network.nbytes)}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def _prediction(schedule: Schedule) -> str:

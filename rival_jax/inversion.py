@@ -69,6 +69,7 @@ def invert(
     told = timesteps if timestep_convention == "target" else np.concatenate([[0], timesteps[:-1]]).astype(np.int32)
     repeats, length = chunks(num_inference_steps)
     x, parts = latents_eyxc, [latents_eyxc[None]]
+    progress("inversion", 0, num_inference_steps)
     for index in range(repeats):
         steps = slice(index * length, (index + 1) * length)
         inputs = told[steps], levels[:-1][steps], levels[1:][steps]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -20,17 +21,7 @@ from rival_jax.errors import InputError
 from rival_jax.images import load_images
 from rival_jax.inversion import Chain, Progress, invert
 from rival_jax.models.network import Network
-from rival_jax.options import (
-    ALIGNMENTS,
-    CONVENTIONS,
-    INITIALS,
-    REFERENCES,
-    Align,
-    DType,
-    Initial,
-    Reference,
-    TimestepConvention,
-)
+from rival_jax.options import CONVENTIONS, Align, DType, Initial, Reference, TimestepConvention
 from rival_jax.sampling import Prompts, generate, stages
 from rival_jax.schedule import Schedule
 from rival_jax.shapes import ExemplarLatents, Pixels, TextEmbedding, VariationLatents, VariationPixels
@@ -178,7 +169,8 @@ class RivalPipeline:
                 the exemplar and itself. Smaller keeps more of the exemplar.
             t_early: 0 ... 1000; above it the statistics are aligned.
             attention_start: 0 ... 1000; above it self-attention is ordinary.
-            initial: "shuffle", "gaussian", "inverted", "random", or latents (E, N, h, w, c).
+            initial: "shuffle", "gaussian", "inverted" (all N alike, with a warning), "random", or latents
+                (E, N, h, w, c).
             reference: "shared" (one reference row) or "paired" (the negative half reads one of the empty prompt).
             align: "noise" (Eq. 7-8), "latent" (the latents themselves, after the step) or "none".
             seed: 0 ... 2**32 - 1; one, or one an exemplar. A variation's noise follows from its exemplar's seed and
@@ -190,19 +182,28 @@ class RivalPipeline:
         Raises InputError for any argument out of its range or at odds with the chain, before anything is computed.
         Source: RIVAL section 3, Eq. 2-8.
         """
-        checks.count("num_variations", num_variations)
-        checks.finite("guidance_scale", guidance_scale)
-        boundaries = {"t_align": t_align, "t_early": t_early, "attention_start": attention_start}
-        for name, value in boundaries.items():
-            checks.boundary(name, value)
-        if isinstance(initial, str):
-            checks.choice("initial", initial, INITIALS)
-        checks.choice("reference", reference, REFERENCES)
-        checks.choice("align", align, ALIGNMENTS)
         given = images_or_chain if isinstance(images_or_chain, Chain) else None
         if given:
             self._check_chain(given, source_prompt, num_inference_steps, timestep_convention, height, width)
         pixels = given.pixels if given else self._load(images_or_chain, height, width)
+        if isinstance(initial, str) and initial == "inverted" and num_variations != 1:
+            warnings.warn("All variations that start from the inverted latents are the same picture.", stacklevel=2)
+        boundaries = {"t_align": t_align, "t_early": t_early, "attention_start": attention_start}
+        checks.variation(
+            len(pixels),
+            prompt=prompt,
+            source_prompt=source_prompt,
+            negative_prompt=negative_prompt,
+            num_variations=num_variations,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            initial=initial,
+            reference=reference,
+            align=align,
+            seed=seed,
+            timestep_convention=timestep_convention,
+            **boundaries,
+        )
         target, negative = (
             checks.per_exemplar(name, value, len(pixels))
             for name, value in (("prompt", prompt), ("negative_prompt", negative_prompt))

@@ -9,9 +9,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from rival_jax import outputs, record
+from rival_jax import checks, outputs, record
 from rival_jax.arguments import REPEATED, Vary
-from rival_jax.images import contact_sheet
+from rival_jax.images import check_images, contact_sheet
 from rival_jax.inversion import Progress
 from rival_jax.pipeline import RivalPipeline
 
@@ -44,10 +44,6 @@ def run(args: Vary, progress: Progress) -> dict:
 
     Raises InputError for bad arguments before anything is computed.
     """
-    folder = outputs.prepare_folder(args.out)
-    clock = Clock(progress)
-    pipe = RivalPipeline.from_pretrained(args.model, args.dtype)
-    clock.mark("loading")
     args = replace(
         args,
         source_prompt=args.source_prompt or args.prompt,
@@ -57,6 +53,12 @@ def run(args: Vary, progress: Progress) -> dict:
     settings = {name: value for name, value in asdict(args).items() if name not in _ELSEWHERE}
     for name in REPEATED:
         settings[name] = settings[name][0] if len(settings[name]) == 1 else settings[name]
+    _check(args.photos, settings)
+    folder = outputs.prepare_folder(args.out)
+    clock = Clock(progress)
+    clock("loading", 0, 1)
+    pipe = RivalPipeline.from_pretrained(args.model, args.dtype)
+    clock("loading", 1, 1)
     out = pipe.vary(list(args.photos), **settings, progress=clock)
     clock.mark("decoding")
     reconstructed = pipe.reconstruct(out.chain, progress=lambda _, *steps: clock("reconstruction", *steps))
@@ -71,6 +73,13 @@ def run(args: Vary, progress: Progress) -> dict:
     }
     content["files"]["record"] = outputs.write_new(folder, "run.json", record.to_json(content)).name
     return content
+
+
+def _check(photos: tuple[Path, ...], settings: dict) -> None:
+    """What can be wrong before a model is loaded. Raises InputError."""
+    sides = ("height", "width")
+    count = check_images(list(photos))
+    checks.variation(count, **{name: value for name, value in settings.items() if name not in sides})
 
 
 def _described(args: Vary, pipe: RivalPipeline) -> dict:

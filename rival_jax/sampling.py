@@ -94,6 +94,7 @@ def generate(
         "guidance_scale": np.float32(guidance_scale),
     }
     x, left = initial_enyxc, steps
+    progress("generation", 0, steps)
     for stage, count in plan:
         repeats, length = chunks(count)
         for _ in range(repeats):

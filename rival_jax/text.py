@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ class Tokenizer:
     @classmethod
     def from_pretrained(cls, directory: Path, config: TextConfig) -> Tokenizer:
         """Reads `tokenizer/`. Raises InputError where it cannot be read."""
+        os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it would complain that torch is not installed
         from transformers import CLIPTokenizer
 
         try:

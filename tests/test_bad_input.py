@@ -22,8 +22,9 @@ def refused(compilations):
         before = compilations()
         result = rival(*arguments)
         assert result.code == 2 and result.out == "" and compilations() == before
-        assert result.err.startswith("error: ") and result.err.count("\n") == 1 and result.err.endswith(".\n")
-        return result.err.removeprefix("error: ").rstrip("\n")
+        said = result.err.replace("loading 0/1\n", "").replace("loading 1/1\n", "")
+        assert said.startswith("error: ") and said.count("\n") == 1 and said.endswith(".\n")
+        return said.removeprefix("error: ").rstrip("\n")
 
     return refused
 
@@ -145,8 +146,19 @@ def test_a_bad_second_photo_loses_nothing(vary, tmp_path):
     """An existing folder is left as it was."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "variation-0001.png").write_text("kept")
-    vary("--out", tmp_path / "out", photos=[save_photo(tmp_path / "a.png"), tmp_path / "missing.png"])
+    photos = [save_photo(tmp_path / "a.png"), tmp_path / "missing.png"]
+    vary("--out", tmp_path / "out", photos=photos)
     assert os.listdir(tmp_path / "out") == ["variation-0001.png"]
+    vary("--out", tmp_path / "new", photos=photos)
+    assert not (tmp_path / "new").exists()
+
+
+def test_no_model_is_loaded_for_a_bad_photo_or_argument(refused, tmp_path):
+    """Which is why this one is not missed."""
+    photo = save_photo(tmp_path / "a.png")
+    assert "missing.png" in refused("vary", "missing.png", "--prompt", "a", "--model", "nowhere")
+    assert "t_align" in refused("vary", photo, "--prompt", "a", "--model", "nowhere", "--t-align", 2000)
+    assert "nowhere" in refused("vary", photo, "--prompt", "a", "--model", "nowhere")
 
 
 @pytest.fixture

@@ -58,8 +58,9 @@ def test_files_and_messages(use_pipe, pipe, tmp_path):
     assert result.code == 0 and result.out == ""
     *progress, last = result.err.splitlines()
     assert last == "[bold]\\x1b has 4 new variations, sheet.png and run.json."
-    assert {line.split()[0] for line in progress} == {"inversion", "generation", "reconstruction"}
-    assert {line.split()[1].split("/")[1] for line in progress} == {"4"} and "generation 4/4" in progress
+    assert progress[:2] == ["loading 0/1", "loading 1/1"]
+    assert {line.split()[0] for line in progress[2:]} == {"inversion", "generation", "reconstruction"}
+    assert {line.split("/")[1] for line in progress[2:]} == {"4"} and "generation 4/4" in progress
 
     folder = tmp_path / "[bold]\x1b"
     names = [f"variation-000{n}.png" for n in (1, 2, 3, 4)]
@@ -195,7 +196,7 @@ def test_control_c_in_a_process(checkpoint, tmp_path):
     heeding = "from signal import *; signal(SIGINT, default_int_handler); from rival_jax.cli import main; main()"
     command = [sys.executable, "-c", heeding, *map(str, flags)]  # a job in a shell's background would ignore SIGINT
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        first = process.stderr.readline()
+        first = next(line for line in process.stderr if not line.startswith("loading "))
         process.send_signal(signal.SIGINT)
         start = time.monotonic()
         rest = process.communicate(timeout=60)[1]

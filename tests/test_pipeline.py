@@ -106,11 +106,15 @@ def test_the_current_convention_tells_the_lower_timestep(pipe, photos, chain, co
 def test_progress(pipe, photos):
     calls = []
     pipe.vary(photos, SOURCES, num_variations=N, num_inference_steps=STEPS, progress=lambda *call: calls.append(call))
-    assert calls == [("inversion", 4, 4), ("generation", 1, 4), ("generation", 4, 4)]
+    assert calls == [
+        *(("inversion", done, 4) for done in (0, 4)),
+        *(("generation", done, 4) for done in (0, 1, 4)),
+    ]
 
 
 def test_given_initial_latents_are_used_as_they_are(pipe, chain, out, compilations):
-    named = np.asarray(pipe.vary(chain, "a car", num_variations=N, initial="inverted").latents)
+    with pytest.warns(UserWarning, match="are the same picture"):
+        named = np.asarray(pipe.vary(chain, "a car", num_variations=N, initial="inverted").latents)
     start = np.repeat(np.asarray(chain.latents)[-1][:, None], N, axis=1)
     arrays = start, start.astype(np.float64), jnp.asarray(start)
     before = compilations()

@@ -17,6 +17,10 @@ class Network:
     graphdef: nnx.GraphDef
     state: nnx.State
 
+    def __repr__(self) -> str:
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(self.state))
+        return f"<{parameters / 1e6:.1f} M parameters>"
+
     def module(self):
         """The module; inside `jit`."""
         return nnx.merge(self.graphdef, self.state)
