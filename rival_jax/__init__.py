@@ -1,9 +1,22 @@
 """Training-free variation of real images with Stable Diffusion, in JAX."""
 
-from rival_jax.errors import InputError
-from rival_jax.inversion import Chain
-from rival_jax.pipeline import RivalPipeline, Variations
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rival_jax.errors import InputError
+    from rival_jax.inversion import Chain
+    from rival_jax.pipeline import RivalPipeline, Variations
 
 __version__ = "0.1.0"
 
 __all__ = ["Chain", "InputError", "RivalPipeline", "Variations", "__version__"]
+
+_HOMES = {"Chain": "inversion", "InputError": "errors", "RivalPipeline": "pipeline", "Variations": "pipeline"}
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported when they are first asked for: `rival --help` need not wait for JAX."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

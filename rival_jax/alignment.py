@@ -48,9 +48,10 @@ def initial_latents(
             return noisy_yxc
         noise = jax.random.normal(key, positions.shape)
         if initial == "gaussian":
-            values, vectors = jnp.linalg.eigh(jnp.cov(positions, rowvar=False))
-            root = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None]) @ vectors.T
-            noise = noise @ root + positions.mean(axis=0, keepdims=True)
+            with jax.default_matmul_precision("highest"):
+                values, vectors = jnp.linalg.eigh(jnp.cov(positions, rowvar=False))
+                root = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None]) @ vectors.T
+                noise = noise @ root + positions.mean(axis=0, keepdims=True)
         return noise.reshape(noisy_yxc.shape)
 
     variations = jax.vmap(one, in_axes=(None, None, 0))

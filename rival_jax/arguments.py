@@ -15,7 +15,7 @@ REPEATED = ("prompt", "source_prompt", "negative_prompt", "seed")
 
 ModelName = Annotated[str, arg(metavar="tiny|DIR|HUB-ID")]
 Precision = Annotated[DType | None, arg(metavar="float32|bfloat16|float16", help_behavior_hint="")]
-Pixels = Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="")]
+Side = Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ class Vary:
     """0 to 4294967295; once for all photos, or once a photo. By default 0."""
     timestep_convention: TimestepConvention = "target"
     """Which timestep the model is told while the photo is inverted."""
-    height: Pixels = None
+    height: Side = None
     """Height of the pictures; by default the model's own. Photos are cropped at the centre to fit."""
-    width: Pixels = None
+    width: Side = None
     """Width of the pictures; by default the model's own."""
 
 
 @dataclass(frozen=True)
 class Info:
-    """Say what a model is, how big its parts are and what memory it needs; loads no weights."""
+    """Say what a model is, how big its parts are and what memory it needs. Loads no weights, but downloads a hub id."""
 
     model: Annotated[Positional[str], arg(metavar="[tiny|DIR|HUB-ID]")] = "tiny"
     """The embedded model, a checkpoint in the diffusers layout, or a hub id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import jax
@@ -11,7 +12,7 @@ from rival_jax.errors import InputError
 from rival_jax.models.config import TextConfig, UNetConfig, VAEConfig
 from rival_jax.options import DTYPES, DType
 from rival_jax.schedule import Schedule
-from rival_jax.weights import TEXT_ENCODER, UNET, VAE, Plan, plan, resolve
+from rival_jax.weights import TEXT_ENCODER, UNET, VAE, Part, Plan, plan, resolve
 from rival_jax.weights.files import read_json
 
 
@@ -21,10 +22,10 @@ def plans(model: str | Path, dtype: DType) -> tuple[Path, Schedule, list[Plan]]:
     Raises InputError for a model that cannot be found or does not fit its own configs.
     """
     checks.choice("dtype", dtype, DTYPES)
-    directory = resolve(model, dtype)
+    wanted: dict[Part, DType] = {UNET: dtype, VAE: "float32", TEXT_ENCODER: dtype}
+    directory = resolve(model, {part.folder: part_dtype for part, part_dtype in wanted.items()})
     schedule = Schedule.from_dict(read_json(directory / "scheduler" / "scheduler_config.json"))
-    wanted = (UNET, dtype), (VAE, "float32"), (TEXT_ENCODER, dtype)
-    made = [plan(directory, part, part_dtype) for part, part_dtype in wanted]
+    made = [plan(directory, part, part_dtype) for part, part_dtype in wanted.items()]
     _check_fit(*(network.config for network in made))
     return directory, schedule, made
 
@@ -50,6 +51,7 @@ def device_dtype() -> DType:
     device = jax.devices()[0]
     if device.platform == "cpu":
         return "float32"
-    if device.platform == "gpu" and float(getattr(device, "compute_capability", 8.0)) < 8.0:
+    capability = str(getattr(device, "compute_capability", ""))  # NVIDIA's are numbers
+    if device.platform == "gpu" and re.fullmatch(r"[\d.]+", capability) and float(capability) < 8.0:
         return "float16"
     return "bfloat16"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from rival_jax.errors import InputError
@@ -50,7 +51,9 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return _is_whole(value) or isinstance(value, float | np.floating)
+    """A number, or an array of one without axes."""
+    value = value.item() if getattr(value, "ndim", None) == 0 else value
+    return _is_whole(value) or isinstance(value, float)
 
 
 def count(name: str, value: Any) -> None:
@@ -137,7 +140,7 @@ def agrees(name: str, given, chain) -> None:
 def initial_array(value: object, shape: tuple[int, ...]) -> np.ndarray:
     """Initial latents that the caller gives, float32."""
     array = np.asarray(value)
-    if array.shape != shape or not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
+    if array.shape != shape or not jnp.issubdtype(array.dtype, jnp.floating) or not np.isfinite(array).all():
         raise InputError(
             f"initial is an array of shape {array.shape} and type {array.dtype}, but must be finite floats of shape "
             f"{shape}: (exemplars, variations, latent height, latent width, channels)."

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 
 import tyro
@@ -21,7 +25,8 @@ def main(arguments: list[str] | None = None) -> None:
     console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
     warnings.showwarning = lambda message, *_: _say(console, f"warning: {message}", "yellow")
     try:
-        command = _parse(arguments)
+        with _in_one_line():
+            command = _parse(arguments)
         if isinstance(command, Vary):
             _vary(command, console)
         else:
@@ -53,6 +58,20 @@ def _fail(console: Console, sentence: str, code: int) -> int:
 def _say(console: Console, sentence: str, style: str = "") -> None:
     """Prints one line; what a file name or a prompt has of line breaks, terminal codes and the like is escaped."""
     console.print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence), style=style)
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """What tyro says of bad flags, in a box of several lines, as an InputError of one sentence."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    except SystemExit as end:
+        if not end.code:
+            raise
+        words = re.sub(r"\x1b\[[0-9;]*m|╭.*╮|[─-╿\s]+", " ", said.getvalue()).split()
+        raise InputError(" ".join(words).rstrip(".") + ".") from end
 
 
 def _parse(arguments: list[str]) -> Vary | Info:

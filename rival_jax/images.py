@@ -28,17 +28,14 @@ def load_images(images: object, height: int, width: int) -> np.ndarray:
     Raises InputError for an unreadable, damaged or non-image file, a shorter side under 16 pixels or more than 100
     megapixels (both judged by the header, before decoding), any other array, and nothing at all.
     """
-    return np.stack([ImageOps.fit(rgb, (width, height), Image.Resampling.LANCZOS) for rgb in _decoded(images)])
+    return np.stack(
+        [np.asarray(ImageOps.fit(rgb, (width, height), Image.Resampling.LANCZOS)) for rgb in _decoded(images)]
+    )
 
 
 def check_images(images: object) -> int:
     """How many photos these are; raises InputError as `load_images` would, and holds one at a time."""
     return sum(1 for _ in _decoded(images))
-
-
-def to_pil(images: np.ndarray) -> Image.Image | list:
-    """uint8 (..., H, W, 3) to PIL images, nested in lists like the leading axes."""
-    return Image.fromarray(images) if images.ndim == 3 else [to_pil(image) for image in images]
 
 
 def contact_sheet(exemplars: np.ndarray, reconstructions: np.ndarray, variations: np.ndarray) -> Image.Image:

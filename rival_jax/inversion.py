@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,9 +14,7 @@ from rival_jax.models.network import Network
 from rival_jax.options import TimestepConvention
 from rival_jax.schedule import Schedule, ddim_step, to_noise
 from rival_jax.shapes import ChainLatents, ExemplarLatents, ExemplarTexts, Pixels
-
-Progress = Callable[[str, int, int], None]
-"""Called with the name of the work, the steps done and the steps in all."""
+from rival_jax.steps import Progress, chunks
 
 
 @dataclass(frozen=True)
@@ -38,15 +35,6 @@ class Chain:
     @property
     def num_inference_steps(self) -> int:
         return self.latents.shape[0] - 1
-
-
-def chunks(count: int, longest: int = 5) -> tuple[int, int]:
-    """How often, and how long: `count` steps as equal runs of at most `longest`, so that one program serves them all.
-
-    Between two runs the caller can say how far the work is without a callback inside the program.
-    """
-    length = max(length for length in range(1, longest + 1) if count % length == 0)
-    return count // length, length
 
 
 def invert(

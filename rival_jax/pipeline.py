@@ -11,20 +11,21 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from PIL import Image
 
 from rival_jax import checks
 from rival_jax.alignment import initial_latents
 from rival_jax.checkpoint import device_dtype, plans
+from rival_jax.codec import decode, encode
 from rival_jax.errors import InputError
 from rival_jax.images import load_images
-from rival_jax.inversion import Chain, Progress, invert
+from rival_jax.inversion import Chain, invert
 from rival_jax.models.network import Network
 from rival_jax.options import CONVENTIONS, Align, DType, Initial, Reference, TimestepConvention
-from rival_jax.sampling import Prompts, generate, stages
+from rival_jax.sampling import Prompts, Stage, generate, stages
 from rival_jax.schedule import Schedule
-from rival_jax.shapes import ExemplarLatents, Pixels, TextEmbedding, VariationLatents, VariationPixels
+from rival_jax.shapes import Pixels, TextEmbedding, VariationLatents, VariationPixels
+from rival_jax.steps import Progress, silent
 from rival_jax.text import Tokenizer, embed
 from rival_jax.weights import load_state
 
@@ -46,10 +47,6 @@ class Variations:
     def pil(self) -> list[list[Image.Image]]:
         """PIL images, a list of N for each of E exemplars."""
         return [[Image.fromarray(picture) for picture in row] for row in self.images]
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -78,18 +75,18 @@ class RivalPipeline:
         dtype = device_dtype() if dtype is None else dtype
         directory, schedule, parts = plans(model, dtype)
         tokenizer = Tokenizer.from_pretrained(directory / "tokenizer", parts[-1].config)
-        unet, vae, text_encoder = (Network(part.graphdef, load_state(part)) for part in parts)
+        unet, vae, text_encoder = (Network(part.graphdef, load_state(part), part.config) for part in parts)
         return cls(unet, vae, text_encoder, tokenizer, schedule, directory, dtype)
 
     @property
     def size(self) -> int:
         """The model's own picture size, in pixels."""
-        return self._config(self.unet).sample_size * self._config(self.vae).factor
+        return self.unet.config.sample_size * self.vae.config.factor
 
     @property
     def factor(self) -> int:
         """Heights and widths are multiples of this many pixels."""
-        return self._config(self.unet).factor * self._config(self.vae).factor
+        return self.unet.config.factor * self.vae.config.factor
 
     def invert(
         self,
@@ -100,7 +97,7 @@ class RivalPipeline:
         height: int | None = None,
         width: int | None = None,
         *,
-        progress: Progress = _silent,
+        progress: Progress = silent,
     ) -> Chain:
         """Inverts photos along the DDIM chain, all in one batch.
 
@@ -121,18 +118,7 @@ class RivalPipeline:
         self.schedule.timesteps(num_inference_steps)
         pixels = self._load(images, height, width)
         prompts = checks.per_exemplar("source_prompt", source_prompt, len(pixels))
-        with self._precision():
-            text = self._embed(prompts)
-            latents = invert(
-                self.unet,
-                self.schedule,
-                _encode(self.vae, pixels),
-                text,
-                num_inference_steps=num_inference_steps,
-                timestep_convention=timestep_convention,
-                progress=progress,
-            )
-        return Chain(latents, pixels, prompts, timestep_convention)
+        return self._invert(pixels, prompts, num_inference_steps, timestep_convention, progress)
 
     def vary(
         self,
@@ -154,7 +140,7 @@ class RivalPipeline:
         height: int | None = None,
         width: int | None = None,
         *,
-        progress: Progress = _silent,
+        progress: Progress = silent,
     ) -> Variations:
         """Makes variations of photos, or of an inverted chain; E exemplars x N variations in one program.
 
@@ -209,43 +195,73 @@ class RivalPipeline:
             for name, value in (("prompt", prompt), ("negative_prompt", negative_prompt))
         )
         seeds = checks.seeds(seed, len(pixels))
+        steps = given.num_inference_steps if given else 50 if num_inference_steps is None else num_inference_steps
+        timesteps = self.schedule.timesteps(steps)
         start = initial
         if not isinstance(start, str):
             start = checks.initial_array(start, (len(pixels), num_variations, *self._latent_shape(pixels)))
-        chain = given or self.invert(
-            pixels,
-            prompt if source_prompt is None else source_prompt,
-            50 if num_inference_steps is None else num_inference_steps,
-            "target" if timestep_convention is None else timestep_convention,
-            *pixels.shape[1:3],
-            progress=progress,
-        )
         with self._precision():
-            texts = {"source": chain.source_prompt, "target": target, "negative": negative}
-            texts["empty"] = ("",) * len(pixels)
-            prompts = Prompts(**{name: self._embed(text) for name, text in texts.items()})
+            texts = {"target": target, "negative": negative, "empty": ("",) * len(pixels)}
+            texts = {name: self._embed(text) for name, text in texts.items()}
+            chain = given or self._invert(
+                pixels,
+                target if source_prompt is None else checks.per_exemplar("source_prompt", source_prompt, len(pixels)),
+                steps,
+                "target" if timestep_convention is None else timestep_convention,
+                progress,
+            )
+            latents = jnp.asarray(chain.latents)
             if isinstance(start, str):
-                start = initial_latents(chain.latents[-1], seeds, initial=start, num_variations=num_variations)
+                start = initial_latents(latents[-1], seeds, initial=start, num_variations=num_variations)
             else:  # where the chain is, or jit would compile anew
-                start = jax.device_put(start, chain.latents.device)
+                start = jax.device_put(start, latents.device)
             boundaries = {name: float(value) for name, value in boundaries.items()}
-            timesteps = self.schedule.timesteps(chain.num_inference_steps)
-            latents = generate(
+            final = generate(
                 self.unet,
                 self.schedule,
-                chain.latents,
+                latents,
                 start,
-                prompts,
+                Prompts(source=self._embed(chain.source_prompt), **texts),
                 stages(timesteps, **boundaries, align=align, reference=reference),
                 guidance_scale=float(guidance_scale),
                 progress=progress,
             )
-            return Variations(np.asarray(_decode(self.vae, latents)), latents, chain)
+            return Variations(np.asarray(decode(self.vae, final)), final, chain)
 
-    def reconstruct(self, chain: Chain, *, progress: Progress = _silent) -> Pixels:
-        """The exemplars as plain DDIM draws them from the chain's end, uint8 (E, H, W, 3): how well they inverted."""
-        plainly = {"guidance_scale": 1.0, "initial": "inverted", "attention_start": 0, "align": "none"}
-        return self.vary(chain, chain.source_prompt, **plainly, progress=progress).images[:, 0]
+    def reconstruct(self, chain: Chain, *, progress: Progress = silent) -> Pixels:
+        """The exemplars as plain DDIM draws them from the chain's end, uint8 (E, H, W, 3): how well they inverted.
+
+        Told the source prompt, without guidance. Raises InputError for a chain of another model.
+        """
+        self._check_latents(chain)
+        with self._precision():
+            text = self._embed(chain.source_prompt)
+            latents = jnp.asarray(chain.latents)
+            final = generate(
+                self.unet,
+                self.schedule,
+                latents,
+                latents[-1][:, None],
+                Prompts(source=text, target=text, negative=text, empty=text),
+                [(Stage("plain", "none", references=0), len(latents) - 1)],
+                guidance_scale=1.0,
+                progress=progress,
+            )
+            return np.asarray(decode(self.vae, final))[:, 0]
+
+    def _invert(self, pixels: Pixels, prompts: tuple[str, ...], steps: int, convention, progress: Progress) -> Chain:
+        """The chain of pictures that are loaded already."""
+        with self._precision():
+            latents = invert(
+                self.unet,
+                self.schedule,
+                encode(self.vae, pixels),
+                self._embed(prompts),
+                num_inference_steps=steps,
+                timestep_convention=convention,
+                progress=progress,
+            )
+        return Chain(latents, pixels, prompts, convention)
 
     def _load(self, images, height: int | None, width: int | None) -> np.ndarray:
         height = checks.side("height", height, self.size, self.factor)
@@ -263,6 +279,9 @@ class RivalPipeline:
         checks.agrees("timestep_convention", timestep_convention, chain.timestep_convention)
         checks.agrees("height", height, chain.pixels.shape[1])
         checks.agrees("width", width, chain.pixels.shape[2])
+        self._check_latents(chain)
+
+    def _check_latents(self, chain: Chain) -> None:
         expected = self._latent_shape(chain.pixels)
         if chain.latents.shape[2:] != expected:
             raise InputError(
@@ -271,11 +290,8 @@ class RivalPipeline:
 
     def _latent_shape(self, pixels: np.ndarray) -> tuple[int, int, int]:
         """(h, w, c) of the latents of pixels (e, H, W, 3)."""
-        factor = self._config(self.vae).factor
-        return pixels.shape[1] // factor, pixels.shape[2] // factor, self._config(self.unet).in_channels
-
-    def _config(self, network: Network):
-        return network.module().config
+        factor = self.vae.config.factor
+        return pixels.shape[1] // factor, pixels.shape[2] // factor, self.unet.config.in_channels
 
     def _precision(self) -> AbstractContextManager:
         """ "float32" means full-precision matrix products, also where a device would round their inputs."""
@@ -283,21 +299,3 @@ class RivalPipeline:
 
     def _embed(self, prompts: tuple[str, ...]) -> TextEmbedding:
         return embed(self.text_encoder, self.tokenizer(prompts))
-
-
-@jax.jit
-def _encode(vae: Network, pixels: jax.Array) -> ExemplarLatents:
-    """Scaled latents (e, h, w, c) of pixels (e, H, W, 3) uint8: the posterior's mean, one picture at a time."""
-    network = vae.module()
-    scaled = pixels.astype(jnp.float32) / 127.5 - 1
-    return lax.map(lambda x: network.encode(x[None])[0], scaled) * network.config.scaling_factor
-
-
-@jax.jit
-def _decode(vae: Network, latents: VariationLatents) -> jax.Array:
-    """Pixels (e, n, H, W, 3) uint8 of scaled latents (e, n, h, w, c), one picture at a time."""
-    network = vae.module()
-    rows = latents.reshape(-1, *latents.shape[2:]) / network.config.scaling_factor
-    pixels = lax.map(lambda x: network.decode(x[None])[0], rows)
-    pixels = jnp.round(jnp.clip(pixels * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
-    return pixels.reshape(*latents.shape[:2], *pixels.shape[1:])

@@ -12,8 +12,9 @@ import numpy as np
 from rival_jax import checks, outputs, record
 from rival_jax.arguments import REPEATED, Vary
 from rival_jax.images import check_images, contact_sheet
-from rival_jax.inversion import Progress
 from rival_jax.pipeline import RivalPipeline
+from rival_jax.steps import Progress
+from rival_jax.weights import EMBEDDED
 
 _ELSEWHERE = ("photos", "out", "model", "dtype", "config")
 """Arguments of the command that are not arguments of `RivalPipeline.vary`."""
@@ -35,7 +36,7 @@ class Clock:
     def mark(self, stage: str) -> None:
         """The time since the last mark belongs to `stage`."""
         now = time.perf_counter()
-        self.seconds[stage] = round(now - self._last, 3)
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + now - self._last, 3)
         self._last = now
 
 
@@ -59,6 +60,7 @@ def run(args: Vary, progress: Progress) -> dict:
     clock("loading", 0, 1)
     pipe = RivalPipeline.from_pretrained(args.model, args.dtype)
     clock("loading", 1, 1)
+    content = _described(args, pipe)
     out = pipe.vary(list(args.photos), **settings, progress=clock)
     clock.mark("decoding")
     reconstructed = pipe.reconstruct(out.chain, progress=lambda _, *steps: clock("reconstruction", *steps))
@@ -66,7 +68,7 @@ def run(args: Vary, progress: Progress) -> dict:
 
     variations = [outputs.write_png(folder, "variation-0001.png", picture) for row in out.pil for picture in row]
     sheet = outputs.write_png(folder, "sheet.png", contact_sheet(out.chain.pixels, reconstructed, out.images))
-    content = _described(args, pipe) | {
+    content |= {
         "reconstruction_psnr_db": _psnr(out.chain.pixels, reconstructed),
         "seconds": clock.seconds,
         "files": {"variations": [path.name for path in variations], "sheet": sheet.name},
@@ -85,8 +87,16 @@ def _check(photos: tuple[Path, ...], settings: dict) -> None:
 def _described(args: Vary, pipe: RivalPipeline) -> dict:
     """What makes the run repeatable: its arguments, with nothing left to a default or a folder, files and versions."""
     photos = tuple(photo.absolute() for photo in args.photos)
-    model = str(pipe.directory) if Path(args.model).is_dir() else args.model
-    repeatable = replace(args, photos=photos, out=args.out.absolute(), model=model, dtype=pipe.dtype, config=None)
+    repeatable = replace(
+        args,
+        photos=photos,
+        out=args.out.absolute(),
+        model=args.model if args.model == EMBEDDED else str(pipe.directory),  # of a hub id, the commit's own folder
+        dtype=pipe.dtype,
+        height=args.height or pipe.size,
+        width=args.width or pipe.size,
+        config=None,
+    )
     device = jax.devices()[0]
     return {
         "command": "rival vary",

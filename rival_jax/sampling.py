@@ -22,11 +22,11 @@ from jax import lax
 
 from rival_jax.alignment import adain
 from rival_jax.attend import FromReference, plain
-from rival_jax.inversion import Progress, chunks
 from rival_jax.models.network import Network
 from rival_jax.options import Align, Reference
 from rival_jax.schedule import Schedule, ddim_step, to_noise
 from rival_jax.shapes import ChainLatents, ExemplarTexts, VariationLatents
+from rival_jax.steps import Progress, chunks
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["source", "target", "negative", "empty"], meta_fields=[])

@@ -19,7 +19,7 @@ Latents = Float[jax.Array, "b y x c"]
 
 ExemplarLatents = Float[jax.Array, "e y x c"]
 VariationLatents = Float[jax.Array, "e n y x c"]
-ChainLatents = Float[jax.Array, "t e y x c"]
+ChainLatents = Float[jax.Array | np.ndarray, "t e y x c"]
 Pixels = UInt8[np.ndarray, "e H W 3"]
 VariationPixels = UInt8[np.ndarray, "e n H W 3"]
 TextEmbedding = Float[jax.Array, "b m d"]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from rival_jax.errors import InputError
-from rival_jax.images import contact_sheet, load_images, to_pil
+from rival_jax.images import contact_sheet, load_images
 
 COLOUR = (200, 100, 50)
 
@@ -247,14 +247,6 @@ def test_just_under_the_limit_warns_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load_images(np.broadcast_to(np.uint8(9), (10_000, 10_000)), 16, 16).max() == 9
-
-
-def test_to_pil_nests_like_the_leading_axes():
-    images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5, 3), np.uint8)
-    nested = to_pil(images)
-    assert [len(row) for row in nested] == [3, 3]
-    np.testing.assert_array_equal(np.asarray(nested[1][2]), images[1, 2])
-    assert to_pil(images[0, 0]).size == (5, 4)
 
 
 @pytest.mark.parametrize("side, cell", [(48, 192), (100, 200), (192, 192), (256, 256)])

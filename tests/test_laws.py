@@ -27,7 +27,7 @@ def quietened(pipe, gain):
     leaves = nnx.to_pure_dict(state)
     leaves["conv_out"]["kernel"] = gain * leaves["conv_out"]["kernel"]
     nnx.replace_by_pure_dict(state, leaves)
-    return replace(pipe, unet=Network(pipe.unet.graphdef, state))
+    return replace(pipe, unet=Network(pipe.unet.graphdef, state, pipe.unet.config))
 
 
 def embedded(pipe, prompts):

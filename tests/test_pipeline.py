@@ -201,13 +201,44 @@ def test_a_chain_of_another_model(pipe, chain):
         pipe.vary(foreign, "a car")
 
 
-def test_half_precision(checkpoint, photos, chain):
-    """Weights of UNet and text encoder in bfloat16; the autoencoder, latents and the chain stay float32."""
-    half = RivalPipeline.from_pretrained(checkpoint, "bfloat16")
-    for network, dtype in ((half.unet, jnp.bfloat16), (half.text_encoder, jnp.bfloat16), (half.vae, jnp.float32)):
-        assert {leaf.dtype for leaf in jax.tree.leaves(network.state)} == {np.dtype(dtype)}
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision(checkpoint, photos, chain, dtype):
+    """Weights of UNet and text encoder in 16 bits; the autoencoder, latents and the chain stay float32."""
+    half = RivalPipeline.from_pretrained(checkpoint, dtype)
+    for network, expected in ((half.unet, dtype), (half.text_encoder, dtype), (half.vae, "float32")):
+        assert {leaf.dtype for leaf in jax.tree.leaves(network.state)} == {jnp.dtype(expected)}
     rough = half.invert(photos, SOURCES, STEPS)
     assert rough.latents.dtype == np.float32
     np.testing.assert_array_equal(rough.latents[0], chain.latents[0])
     error = np.linalg.norm(rough.latents - chain.latents) / np.linalg.norm(chain.latents)
     assert 0 < error < 0.1
+    assert np.isfinite(half.vary(rough, "a car", num_variations=N).latents).all()
+
+
+def test_pictures_smaller_than_a_photo_may_be(pipe, photos):
+    """Photos have a smallest size, pictures only the model's factor."""
+    out = pipe.vary(photos[:1], "a car", num_inference_steps=1, height=8, width=8)
+    assert out.images.shape == (1, 1, 8, 8, 3)
+
+
+def test_a_chain_that_was_kept_in_a_file(pipe, chain, tmp_path):
+    """Latents come back as NumPy's."""
+    np.save(tmp_path / "latents.npy", chain.latents)
+    kept = replace(chain, latents=np.load(tmp_path / "latents.npy"))
+    start = np.repeat(kept.latents[-1][:, None], N, axis=1)
+    for initial in ("shuffle", start):
+        options = {"num_variations": N, "initial": initial}
+        again, first = (pipe.vary(each, "a car", **options).latents for each in (kept, chain))
+        np.testing.assert_array_equal(again, first)
+    np.testing.assert_array_equal(pipe.reconstruct(kept), pipe.reconstruct(chain))
+
+
+def test_numbers_may_be_arrays_of_one(pipe, chain, out):
+    scalars = {"guidance_scale": jnp.float32(7), "t_align": np.int64(600), "t_early": jnp.int32(600)}
+    np.testing.assert_array_equal(pipe.vary(chain, "a red car", num_variations=N, **scalars).latents, out.latents)
+    halves = jnp.zeros((2, N, 8, 8, 4), jnp.bfloat16)
+    assert pipe.vary(chain, "a car", num_variations=N, initial=halves).latents.shape == halves.shape
+
+
+def test_a_pipeline_prints_in_one_line(pipe):
+    assert "M parameters" in repr(pipe) and len(repr(pipe)) < 2000

@@ -13,8 +13,11 @@ from rival_jax.models.layers import GroupNorm, LayerNorm, conv, linear
 
 def sdpa(q_bshk: jax.Array, k_bmhk: jax.Array, v_bmhk: jax.Array, *, is_causal: bool = False) -> jax.Array:
     """Scaled dot-product attention with a float32 softmax, (b, s, h, k) like the queries."""
+    dtype, inputs = q_bshk.dtype, (q_bshk, k_bmhk, v_bmhk)
+    if dtype == jnp.float16 and jax.default_backend() != "gpu":  # only GPUs have the products that JAX asks for
+        inputs = (x.astype(jnp.float32) for x in inputs)
     with jax.numpy_dtype_promotion("standard"):  # JAX mixes float32 scores with 16-bit inputs itself
-        return jax.nn.dot_product_attention(q_bshk, k_bmhk, v_bmhk, is_causal=is_causal)
+        return jax.nn.dot_product_attention(*inputs, is_causal=is_causal).astype(dtype)
 
 
 @runtime_checkable

@@ -51,7 +51,7 @@ def _check_types(owner: str, field: str, types, supported: set[str]) -> tuple[st
 
 
 def _square(owner: str, value) -> int:
-    size = value if isinstance(value, int) else value[0] if value and len(set(value)) == 1 else None
+    size = value[0] if isinstance(value, list | tuple) and len(set(value)) == 1 else value
     if not isinstance(size, int) or size < 1:
         raise InputError(f"The {owner} config's sample_size = {value!r} must be one positive integer.")
     return size

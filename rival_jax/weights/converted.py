@@ -93,7 +93,7 @@ def _save(copy: Path, state: nnx.State) -> None:
     """Writes a copy beside its place and moves it there whole; then removes what else was made from the same origin."""
     copy.parent.mkdir(parents=True, exist_ok=True)
     same_origin = copy.name.rpartition("-")[0] + "-"
-    with TemporaryDirectory(dir=copy.parent, prefix=same_origin) as scratch:
+    with TemporaryDirectory(dir=copy.parent, prefix=".unfinished-") as scratch:
         written = Path(scratch) / "copy"
         _checkpointer().save(written, args=ocp.args.PyTreeSave(leaf_paths(state)))
         written.rename(copy)

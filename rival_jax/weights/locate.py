@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from numpy.typing import DTypeLike
@@ -26,8 +27,8 @@ _SMALL_FILES = (
 )
 
 
-def resolve(model: str | Path, dtype: DTypeLike) -> Path:
-    """The directory of a model named "tiny", by a path or by a hub id (downloaded, for loading in `dtype`).
+def resolve(model: str | Path, dtypes: Mapping[str, DTypeLike]) -> Path:
+    """The directory of a model named "tiny", by a path or by a hub id (downloaded, for loading each part in its dtype).
 
     Raises InputError where there is no such model, or where the directory lacks a part of one.
     """
@@ -35,7 +36,7 @@ def resolve(model: str | Path, dtype: DTypeLike) -> Path:
     if not directory.is_dir():
         if directory.exists() or not re.fullmatch(r"\w[\w.-]*/[\w.-]+", str(model)):
             raise InputError(f"The model {model} is not a directory; accepted: {_ACCEPTED}.")
-        directory = _download(str(model), dtype)
+        directory = _download(str(model), dtypes)
     missing = [path for path in _REQUIRED if not (directory / path).exists()]
     if missing:
         raise InputError(
@@ -44,17 +45,26 @@ def resolve(model: str | Path, dtype: DTypeLike) -> Path:
     return directory.resolve()
 
 
-def _download(model: str, dtype: DTypeLike) -> Path:
-    """The local snapshot of a repository, for loading in `dtype`; from the hub's cache where the hub is out of reach.
+def _download(model: str, dtypes: Mapping[str, DTypeLike]) -> Path:
+    """The local snapshot of a repository; from the hub's cache where the hub is out of reach.
 
     Raises InputError that says what was tried.
     """
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     try:
         names = [file.rfilename for file in HfApi().model_info(model, timeout=10).siblings or ()]
-        return Path(snapshot_download(model, allow_patterns=[*_SMALL_FILES, *_weight_names(names, dtype)]))
+        return Path(snapshot_download(model, allow_patterns=[*_SMALL_FILES, *_weight_names(names, dtypes)]))
+    except HFValidationError as error:
+        raise InputError(
+            f"The model {model} is neither a directory here nor a possible hub id (owner/name)."
+        ) from error
     except GatedRepoError as error:
         raise InputError(
             f"The model {model} is gated: accept its terms on the hub and log in with `hf auth login`."
@@ -70,12 +80,12 @@ def _download(model: str, dtype: DTypeLike) -> Path:
         raise InputError(f"The model {model} was not found: {tried}.") from error
 
 
-def _weight_names(names: list[str], dtype: DTypeLike) -> list[str]:
+def _weight_names(names: list[str], dtypes: Mapping[str, DTypeLike]) -> list[str]:
     """The weight files to fetch among a repository's files: one set a network, as `choose` prefers them."""
     wanted = []
     for part, stem in STEMS.items():
         inside = {name.removeprefix(f"{part}/") for name in names if name.startswith(f"{part}/")}
-        chosen = choose(inside, stem, dtype)
+        chosen = choose(inside, stem, dtypes[part])
         if chosen is None:
             continue
         shard = re.compile(rf"{stem}.*-\d+-of-\d+.*\.safetensors")

@@ -82,22 +82,27 @@ def test_json(tmp_path):
 
 
 def test_a_directory(model):
-    assert resolve(model.directory, np.float32) == model.directory.resolve()
-    assert resolve(str(model.directory), np.float32) == model.directory.resolve()
+    assert resolve(model.directory, FLOAT32) == model.directory.resolve()
+    assert resolve(str(model.directory), FLOAT32) == model.directory.resolve()
 
 
 def test_a_directory_that_is_no_model(model):
     (model.directory / "model_index.json").unlink()
     (model.directory / "vae/config.json").unlink()
     with pytest.raises(InputError, match="not in the diffusers layout: it lacks model_index.json, vae/config.json"):
-        resolve(model.directory, np.float32)
+        resolve(model.directory, FLOAT32)
 
 
 @pytest.mark.parametrize("name", ["", "tinny", "a/b/c", "/no/such/place", "./nowhere", "model_index.json"])
 def test_what_is_neither_a_directory_nor_a_hub_id(model, name, monkeypatch):
     monkeypatch.chdir(model.directory / "vae" if name == "" else model.directory)
     with pytest.raises(InputError, match='accepted: "tiny", a directory in the diffusers layout, or a hub id'):
-        resolve(name or "config.json", np.float32)
+        resolve(name or "config.json", FLOAT32)
+
+
+FLOAT32 = dict.fromkeys(("unet", "vae", "text_encoder"), np.float32)
+HALF = FLOAT32 | {"unet": np.float16, "text_encoder": np.float16}
+"""As a checkpoint is loaded in 16 bits: the autoencoder stays float32, from its float32 file."""
 
 
 class Hub:
@@ -123,10 +128,11 @@ class Hub:
 
 def test_a_hub_id(model, monkeypatch):
     hub = Hub(monkeypatch, model.directory)
-    model.write("unet", "diffusion_pytorch_model.fp16.safetensors", {})
+    for part in ("unet", "vae"):
+        model.write(part, "diffusion_pytorch_model.fp16.safetensors", {})
     (model.directory / "safety_checker").mkdir()
     (model.directory / "safety_checker/model.safetensors").write_bytes(b"")
-    assert resolve("owner/name", np.float16) == model.directory.resolve()
+    assert resolve("owner/name", HALF) == model.directory.resolve()
     assert [name for name in hub.asked if "safetensors" in name] == [
         "unet/diffusion_pytorch_model.fp16.safetensors",
         "vae/diffusion_pytorch_model.safetensors",
@@ -140,8 +146,8 @@ def test_only_the_wanted_shards_are_fetched():
     names += ["unet/diffusion_pytorch_model.safetensors.index.fp16.json"]
     plain = [f"unet/diffusion_pytorch_model-0000{i}-of-00002.safetensors" for i in (1, 2)]
     half = ["unet/diffusion_pytorch_model.fp16-00001-of-00001.safetensors"]
-    assert _weight_names(names + plain + half, np.float32) == [names[1], *plain]
-    assert _weight_names(names + plain + half, np.float16) == [names[2], *half]
+    assert _weight_names(names + plain + half, FLOAT32) == [names[1], *plain]
+    assert _weight_names(names + plain + half, HALF) == [names[2], *half]
 
 
 def test_the_hub_out_of_reach(model, monkeypatch):
@@ -149,6 +155,12 @@ def test_the_hub_out_of_reach(model, monkeypatch):
     with pytest.raises(
         InputError, match=r"owner/name was not found: no directory here, .* be reached \(ConnectionError\)"
     ):
-        resolve("owner/name", np.float32)
+        resolve("owner/name", FLOAT32)
     Hub(monkeypatch, error=ConnectionError(), cached=model.directory)
-    assert resolve("owner/name", np.float32) == model.directory.resolve()
+    assert resolve("owner/name", FLOAT32) == model.directory.resolve()
+
+
+@pytest.mark.parametrize("name", ["owner/na--me", "owner/name.", "models/.."])
+def test_an_impossible_hub_id(name):
+    with pytest.raises(InputError, match="neither a directory here nor a possible hub id"):
+        resolve(name, FLOAT32)
