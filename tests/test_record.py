@@ -139,7 +139,7 @@ def test_a_run_is_recorded_and_repeated_bit_for_bit(first, run, tmp_path, checkp
         "num_variations": 2, "num_inference_steps": 4, "guidance_scale": 5.5, "t_align": 700, "t_early": 650,
         "initial": "gaussian", "source_prompt": ["grass"], "negative_prompt": ["blue"], "seed": [7, 2**32 - 1],
         "attention_start": 1000, "reference": "shared", "align": "noise", "timestep_convention": "target",
-        "model": str(checkpoint), "dtype": "float32", "out": str(tmp_path / "first"),
+        "model": str(checkpoint), "dtype": "float32", "out": str(tmp_path / "first"), "height": 16, "width": 16,
     }  # fmt: skip
     assert arguments == expected
     assert first["photos"] == [{"path": photo, "sha256": record.sha256(Path(photo))} for photo in arguments["photos"]]
