@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -27,6 +29,12 @@ def conv(in_channels: int, out_channels: int, size: int = 3, *, stride: int = 1,
     )
 
 
+def _standard(norm: Callable[..., jax.Array], x: jax.Array, **options) -> jax.Array:
+    """Older flax multiplies float32 numbers by 16-bit scales."""
+    with jax.numpy_dtype_promotion("standard"):
+        return norm(x, **options)
+
+
 class GroupNorm(nnx.GroupNorm):
     """Group normalisation whose statistics are float32 at any parameter dtype."""
 
@@ -35,7 +43,7 @@ class GroupNorm(nnx.GroupNorm):
         super().__init__(channels, groups, **options, rngs=rngs)
 
     def __call__(self, x: jax.Array, **options) -> jax.Array:
-        return super().__call__(x.astype(jnp.float32), **options).astype(x.dtype)
+        return _standard(super().__call__, x.astype(jnp.float32), **options).astype(x.dtype)
 
 
 class LayerNorm(nnx.LayerNorm):
@@ -46,7 +54,7 @@ class LayerNorm(nnx.LayerNorm):
         super().__init__(width, **options, rngs=rngs)
 
     def __call__(self, x: jax.Array, **options) -> jax.Array:
-        return super().__call__(x.astype(jnp.float32), **options).astype(x.dtype)
+        return _standard(super().__call__, x.astype(jnp.float32), **options).astype(x.dtype)
 
 
 class Downsample(nnx.Module):
