@@ -11,16 +11,17 @@ import numpy as np
 from flax import nnx
 
 from rival_jax.models.vae import VAE
+from rival_jax.training.devices import replicate, split_rows
 from rival_jax.training.loop import fit
 from rival_jax.training.recipe import Recipe
 
 _GRADIENT_WEIGHT, _KL_WEIGHT = 0.5, 1e-4
 
 
-def train(pictures: np.ndarray, recipe: Recipe, directory: Path, report: Callable):
-    """Trains on pictures (n, H, W, 3) uint8: L1 of pixels and of their differences, KL a latent dimension.
+def train(pictures: np.ndarray, textures: np.ndarray, recipe: Recipe, directory: Path, report: Callable):
+    """Trains on pictures and textures (n, H, W, 3) uint8: L1 of pixels and of their differences, KL a latent dimension.
 
-    Pictures are mirrored, recoloured and blended at random, so that photos of other palettes survive too.
+    Pictures are mirrored and recoloured at random, so that photos of other palettes survive too.
     Returns graphdef and averaged state.
     """
     graphdef, params = nnx.split(nnx.jit(lambda: VAE(recipe.vae_config(), rngs=nnx.Rngs(recipe.seed + 1)))())
@@ -36,8 +37,8 @@ def train(pictures: np.ndarray, recipe: Recipe, directory: Path, report: Callabl
         return jnp.abs(error).mean() + _GRADIENT_WEIGHT * edges + _KL_WEIGHT * kl
 
     def batch(rng: np.random.Generator):
-        rows = rng.integers(len(pictures), size=recipe.vae.batch)
-        pixels = pictures[rows].astype(np.float32) / 127.5 - 1
+        drawn = [textures if rng.random() < recipe.texture_share else pictures for _ in range(recipe.vae.batch)]
+        pixels = [kind[rng.integers(len(kind))].astype(np.float32) / 127.5 - 1 for kind in drawn]
         return {"pixels": np.stack([_recolour(picture, rng) for picture in pixels])}
 
     return graphdef, fit(params, loss, batch, recipe.vae, directory, seed=recipe.seed + 1, report=report)
@@ -56,4 +57,8 @@ def _recolour(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def encode(graphdef, params, pictures: np.ndarray, batch: int = 250) -> np.ndarray:
     """Posterior means (n, h, w, c), float32, unscaled, of pictures (n, H, W, 3) uint8."""
     mean = jax.jit(lambda params, rows: nnx.merge(graphdef, params).encode(rows.astype(jnp.float32) / 127.5 - 1))
-    return np.concatenate([mean(params, pictures[i : i + batch]) for i in range(0, len(pictures), batch)])
+
+    def encoded(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(mean(replicate(params, len(rows)), split_rows(rows, len(rows))))
+
+    return np.concatenate([encoded(pictures[i : i + batch]) for i in range(0, len(pictures), batch)])

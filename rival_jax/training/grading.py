@@ -56,6 +56,28 @@ def _teal_orange(pixels: np.ndarray) -> np.ndarray:
     return 0.3 * pixels + 0.7 * _ramp(np.clip(1.5 * pixels - 0.25, 0, 1), (0.0, 0.28, 0.34), (1.0, 0.72, 0.36))
 
 
+def _spotlight(pixels: np.ndarray) -> np.ndarray:
+    y, x = np.mgrid[0 : pixels.shape[0], 0 : pixels.shape[1]] / np.array(pixels.shape[:2])[:, None, None]
+    light = np.exp(-((x - 0.5) ** 2 + (y - 0.6) ** 2) / 0.09)[..., None]
+    return pixels * (0.1 + 1.1 * light * (1.0, 0.86, 0.55))
+
+
+def _two_lamps(pixels: np.ndarray) -> np.ndarray:
+    x = np.linspace(0, 1, pixels.shape[1])[None, :, None]
+    return (0.25 + 0.75 * pixels) * ((1 - x) * (1.0, 0.15, 0.75) + x * (0.1, 0.75, 1.0))
+
+
+def _poster(pixels: np.ndarray) -> np.ndarray:
+    luma = np.digitize(pixels @ _LUMA, (0.33, 0.66))
+    return np.array([(0.35, 0.05, 0.2), (0.9, 0.3, 0.25), (1.0, 0.85, 0.6)])[luma]
+
+
+def _chalk(pixels: np.ndarray) -> np.ndarray:
+    luma = pixels @ _LUMA
+    edges = np.hypot(np.gradient(luma, axis=0), np.gradient(luma, axis=1))[..., None]
+    return np.array((0.1, 0.22, 0.16)) + 3.0 * np.clip(edges - 0.02, 0, 1) + 0.12 * pixels
+
+
 _ODD: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "dark": lambda pixels: 0.34 * pixels**1.2,
     "washed_out": lambda pixels: 0.62 + 0.3 * pixels,
@@ -67,14 +89,19 @@ _ODD: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "teal_orange": _teal_orange,
     "moonlight": lambda pixels: _ramp(pixels, (0.02, 0.03, 0.12), (0.5, 0.62, 0.86)),
     "acid": lambda pixels: _ramp(pixels**0.8, (0.2, 0.0, 0.4), (0.8, 1.0, 0.1)),
+    "spotlight": _spotlight,
+    "two_lamps": _two_lamps,
+    "poster": _poster,
+    "chalk": _chalk,
 }
 
 ODD_GRADES: tuple[str, ...] = tuple(_ODD)
-"""Gradings far outside `sample_grade`'s range, never trained on: they make the exemplars' "real" photos.
+"""Held out of training, far outside `sample_grade`'s range: they make the exemplars' "real" photos.
 
-dark: under-exposed; washed_out: faded; sepia; negative: inverted; swapped: channels (r, g, b) from (b, r, g);
-cyan_magenta: a duotone; red_room: a darkroom's red lamp; teal_orange: strong split toning; moonlight: a blue
-monochrome; acid: violet shadows, lime lights.
+Palettes: dark: under-exposed; washed_out: faded; sepia; negative: inverted; swapped: channels (r, g, b) from
+(b, r, g); cyan_magenta: a duotone; teal_orange: strong split toning; acid: violet shadows, lime lights.
+Lightings: red_room: a darkroom's red lamp; moonlight: a blue monochrome; spotlight: a warm lamp in the dark;
+two_lamps: magenta from the left, cyan from the right. Styles: poster: three flat inks; chalk: light lines on green.
 """
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 
+from rival_jax.training.devices import replicate, split_rows
 from rival_jax.training.recipe import Phase
 
 Params = Any
@@ -45,7 +46,7 @@ def fit(
     seed: int,
     report: Callable[[int, int, float], None],
 ) -> Params:
-    """Trains `params` and returns their moving average.
+    """Trains `params`, each batch's rows spread over the devices, and returns their moving average.
 
     A killed run goes on from the last checkpoint in `directory` and ends on the same numbers: the batch and the noise
     of a step depend on (seed, step) alone. `loss.csv` there holds the curve.
@@ -72,13 +73,15 @@ def fit(
         "average": jax.tree.map(jnp.copy, params),
         "step": jnp.zeros((), jnp.int32),
     }
+    state = replicate(state, phase.batch)
     directory.mkdir(parents=True, exist_ok=True)
     with ocp.CheckpointManager(directory.absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=1)) as manager:
         if manager.latest_step() is not None:
             state = manager.restore(manager.latest_step(), args=ocp.args.StandardRestore(state))
+        _forget(directory / "loss.csv", int(state["step"]))
         losses = []
         for step in range(int(state["step"]), phase.steps):
-            drawn = batch(np.random.default_rng([seed, step]))
+            drawn = split_rows(batch(np.random.default_rng([seed, step])), phase.batch)
             state, value = update(state, drawn, jax.random.fold_in(jax.random.key(seed), step))
             losses.append(value)
             if (step + 1) % _REPORT == 0 or step + 1 == phase.steps:
@@ -89,7 +92,14 @@ def fit(
             if (step + 1) % _SAVE == 0 or step + 1 == phase.steps:
                 manager.save(step + 1, args=ocp.args.StandardSave(state))
         manager.wait_until_finished()
-    return state["average"]
+    return jax.tree.map(jnp.asarray, jax.device_get(state["average"]))
+
+
+def _forget(path: Path, step: int) -> None:
+    """Leaves out of a curve what a killed run wrote after its last checkpoint."""
+    if path.exists():
+        kept = [line for line in path.read_text().splitlines(keepends=True) if int(line.split(",")[0]) <= step]
+        path.write_text("".join(kept))
 
 
 def _log(path: Path, step: int, value: float) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rival_jax.models.config import TextConfig, UNetConfig, VAEConfig
+from rival_jax.models.clip_config import CLIPConfig
+from rival_jax.models.config import UNetConfig, VAEConfig
 
 PICTURE = 48
 """Side of a training picture, in pixels."""
@@ -31,7 +32,7 @@ VAE_JSON = {
     "out_channels": 3,
     "down_block_types": ["DownEncoderBlock2D"] * 3,
     "up_block_types": ["UpDecoderBlock2D"] * 3,
-    "block_out_channels": [16, 32, 64],
+    "block_out_channels": [32, 64, 64],
     "layers_per_block": 1,
     "latent_channels": 4,
     "norm_num_groups": 8,
@@ -51,6 +52,20 @@ TEXT_JSON = {
     "hidden_act": "quick_gelu",
     "layer_norm_eps": 1e-5,
 }
+
+VISION_JSON = {
+    "model_type": "clip_vision_model",
+    "image_size": PICTURE,
+    "patch_size": 8,
+    "hidden_size": 128,
+    "intermediate_size": 512,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+}
+PROJECTION = 128
+"""Width of the space in which texts and pictures are compared."""
 
 SCHEDULER_JSON = {
     "_class_name": "DDIMScheduler",
@@ -81,10 +96,13 @@ class Recipe:
     """The whole training. Every random choice follows from `seed`."""
 
     pictures: int = 50_000
+    textures: int = 10_000
     seed: int = 0
-    text: Phase = field(default=Phase(steps=700, batch=128, learning_rate=1e-3, ema=0.99))
-    vae: Phase = field(default=Phase(steps=5000, batch=4, learning_rate=2.5e-3, ema=0.998))
-    unet: Phase = field(default=Phase(steps=2400, batch=40, learning_rate=1e-3, ema=0.998))
+    clip: Phase = field(default=Phase(steps=900, batch=128, learning_rate=1e-3, ema=0.99))
+    vae: Phase = field(default=Phase(steps=4000, batch=8, learning_rate=2e-3, ema=0.998))
+    judge: Phase = field(default=Phase(steps=3000, batch=128, learning_rate=1e-3, ema=0.99))
+    unet: Phase = field(default=Phase(steps=12_000, batch=40, learning_rate=1e-3, ema=0.998))
+    texture_share: float = 0.3
     caption_dropout: float = 0.1
 
     def unet_config(self) -> UNetConfig:
@@ -93,5 +111,7 @@ class Recipe:
     def vae_config(self) -> VAEConfig:
         return VAEConfig.from_dict(VAE_JSON)
 
-    def text_config(self, vocab_size: int) -> TextConfig:
-        return TextConfig.from_dict(TEXT_JSON | {"vocab_size": vocab_size})
+    def clip_config(self, vocab_size: int) -> CLIPConfig:
+        text = TEXT_JSON | {"vocab_size": vocab_size}
+        config = {"text_config": text, "vision_config": VISION_JSON, "projection_dim": PROJECTION}
+        return CLIPConfig.from_dict(config)

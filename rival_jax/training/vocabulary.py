@@ -19,7 +19,7 @@ def _world_words() -> tuple[str, ...]:
     tables = (world.SIZE_WORDS, world.GROUND_WORDS, world.SKY_WORDS, world.PATTERN_WORDS, world.OPENINGS)
     phrases = [phrase for table in tables for options in table.values() for phrase in options]
     phrases += [*world.SUN_WORDS.values(), *world.POSITION_WORDS.values(), *world.OBJECTS, *world.COLOURS]
-    phrases += ["a", "an", "on", "in front of"]
+    phrases += [*world.PLURALS.values(), *world.COUNT_WORDS.values(), "a", "an", "on", "in front of"]
     return tuple(sorted(set(re.findall("[a-z]+", " ".join(phrases)))))
 
 

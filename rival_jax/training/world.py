@@ -1,4 +1,4 @@
-"""A drawn, captioned world for training a tiny latent diffusion model: one object before a background."""
+"""A drawn, captioned world for training a tiny latent diffusion model: one to three things before a background."""
 
 import os
 from collections.abc import Iterable
@@ -24,6 +24,9 @@ SIZES = {"small": (0.20, 0.24), "middling": (0.27, 0.32), "large": (0.33, 0.37)}
 """Half an object's width, in shares of the picture's."""
 
 POSITIONS = {"left": 0.3, "middle": 0.5, "right": 0.7}
+GROUPS = {1: (0.0,), 2: (-0.24, 0.24), 3: (-0.31, 0.0, 0.31)}
+"""Where the things of a group stand, from its position; a group's things are small enough to stand apart."""
+GROUP_SIZES = {2: (0.19, 0.23), 3: (0.135, 0.15)}
 STYLES = ("photo", "drawing")
 PATTERNS = ("plain", "striped", "dotted")
 
@@ -35,6 +38,7 @@ class Scene:
     object, colour, size, position, style: keys of OBJECTS, COLOURS, SIZES, POSITIONS, STYLES.
     ground, sky: of a landscape, keys of GROUNDS and SKIES, with a sun (a moon at night) or not; else "".
     pattern, backdrop: of any other background, a key of PATTERNS and of COLOURS; else "".
+    count: of the objects, 1 to 3; several are of one kind and colour, small, in a row in the middle.
     grade: the tone grading, if any. seed: of the details (tints, clouds, tilt).
     """
 
@@ -48,6 +52,7 @@ class Scene:
     sun: bool = False
     pattern: str = ""
     backdrop: str = ""
+    count: int = 1
     grade: Grade | None = None
     seed: int = 0
 
@@ -57,11 +62,12 @@ def _choose(rng: np.random.Generator, items: Iterable[str], weights: tuple[float
     return items[rng.choice(len(items), p=weights)]
 
 
-def sample_scene(rng: np.random.Generator) -> Scene:
-    """A scene of the training distribution."""
+def sample_scene(rng: np.random.Generator, *, graded: bool = True) -> Scene:
+    """A scene of the training distribution; three in ten have a grade, or none at all."""
     colour = _choose(rng, COLOURS)
-    size = _choose(rng, SIZES, (0.2, 0.45, 0.35))
-    position = "middle" if size == "large" else _choose(rng, POSITIONS, (0.2, 0.6, 0.2))
+    count = int(rng.choice((1, 2, 3), p=(0.86, 0.09, 0.05)))
+    size = _choose(rng, SIZES, (0.2, 0.45, 0.35)) if count == 1 else "middling"
+    position = "middle" if size == "large" or count > 1 else _choose(rng, POSITIONS, (0.2, 0.6, 0.2))
     if rng.random() < 0.66:
         sky = _choose(rng, SKIES, (0.46, 0.18, 0.18, 0.18))
         sun = bool(sky != "cloudy" and rng.random() < 0.4)
@@ -76,7 +82,8 @@ def sample_scene(rng: np.random.Generator) -> Scene:
         position=position,
         style=_choose(rng, STYLES, (0.7, 0.3)),
         **background,
-        grade=sample_grade(rng) if rng.random() < 0.3 else None,
+        count=count,
+        grade=sample_grade(rng) if graded and rng.random() < 0.3 else None,
         seed=int(rng.integers(2**31)),
     )
 
@@ -102,6 +109,8 @@ PATTERN_WORDS = {
     "striped": ("striped {} background", "{} background with stripes", "striped {} background"),
     "dotted": ("dotted {} background", "{} background with dots", "dotted {} background"),
 }
+COUNT_WORDS = {2: "two", 3: "three"}
+PLURALS = {name: {"fish": "fishes", "butterfly": "butterflies"}.get(name, f"{name}s") for name in OBJECTS}
 OPENINGS = {
     "photo": ("a photo of", "a photo of", "a picture of", "an image of"),
     "drawing": ("a drawing of", "a drawing of", "a picture of", "an image of"),
@@ -130,7 +139,9 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     """One of the scene's captions; it may leave things out, and never tells of the grading."""
     size = _choose(rng, SIZE_WORDS[scene.size])
     colour = "" if rng.random() < 0.2 else scene.colour
-    thing = _article(" ".join(word for word in (size, colour, scene.object) if word))
+    number, name = COUNT_WORDS.get(scene.count, ""), scene.object if scene.count == 1 else PLURALS[scene.object]
+    thing = " ".join(word for word in (number, size, colour, name) if word)
+    thing = thing if number else _article(thing)
     if rng.random() < (0.08 if scene.position == "middle" else 0.8):
         thing += f" {POSITION_WORDS[scene.position]}"
     opening = f"{_choose(rng, OPENINGS[scene.style])} " if rng.random() < 0.4 else ""
@@ -139,6 +150,19 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         return opening + thing
     place = _place(scene, rng)
     return f"{place}, {thing}" if not opening and kept > 0.94 else f"{opening}{thing} {place}"
+
+
+def describe(scene: Scene, *, coloured: bool = True) -> str:
+    """All that a scene shows, always in the same words; without its colours for a picture that has got others."""
+    number, several = COUNT_WORDS.get(scene.count, ""), scene.count > 1
+    name = PLURALS[scene.object] if several else scene.object
+    thing = " ".join(word for word in (number, scene.colour if coloured else "", name) if word)
+    thing = thing if several else _article(thing)
+    if scene.pattern:
+        backdrop = f"{scene.pattern} {scene.backdrop}" if coloured else scene.pattern
+        return f"{thing} on a {backdrop} background"
+    ground, sky = GROUND_WORDS[scene.ground], SKY_WORDS[scene.sky]
+    return f"{thing} on {ground[0]} {sky[0]}" if coloured else f"{thing} on {ground[1]} {sky[-1]}"
 
 
 @cache
@@ -161,14 +185,20 @@ def _background(scene: Scene, side: int, rng: np.random.Generator) -> Image.Imag
     return landscape(side, scene.ground, scene.sky, scene.sun, rng)
 
 
-def _object(scene: Scene, side: int, rng: np.random.Generator) -> Image.Image:
-    half = rng.uniform(*SIZES[scene.size])
-    x = min(max(POSITIONS[scene.position] + rng.uniform(-0.03, 0.03), half + 0.02), 0.98 - half)
-    base = min(0.94, 0.5 + half + rng.uniform(0.1, 0.16))
-    if scene.pattern or scene.object in FLOATING:
-        base = 0.5 + half + rng.uniform(-0.04, 0.04)
+def _objects(scene: Scene, side: int, rng: np.random.Generator) -> Image.Image:
+    """The scene's things on one transparent layer."""
+    half = rng.uniform(*GROUP_SIZES.get(scene.count, SIZES[scene.size]))
     main = jitter(COLOURS[scene.colour], rng)
-    return draw_object(scene.object, side, (x, base), half, main, scene.style == "drawing", rng)
+    layer = Image.new("RGBA", (side, side))
+    for place in GROUPS[scene.count]:
+        x = POSITIONS[scene.position] + place + rng.uniform(-0.03, 0.03) / scene.count
+        x = min(max(x, half + 0.02), 0.98 - half)
+        base = min(0.94, 0.5 + half + rng.uniform(0.1, 0.16))
+        if scene.pattern or scene.object in FLOATING:
+            base = 0.5 + half + rng.uniform(-0.04, 0.04)
+        thing = draw_object(scene.object, side, (x, base), half, main, scene.style == "drawing", rng)
+        layer.alpha_composite(thing)
+    return layer
 
 
 def draw(scene: Scene, size: int = 48) -> Image.Image:
@@ -176,7 +206,7 @@ def draw(scene: Scene, size: int = 48) -> Image.Image:
     side = _OVERSAMPLING * size
     rng = np.random.default_rng(scene.seed)
     image = _background(scene, side, rng)
-    layer = _object(scene, side, rng)
+    layer = _objects(scene, side, rng)
     if scene.style == "photo":
         alpha = layer.getchannel("A")
         shadow = alpha.filter(ImageFilter.BoxBlur(0.02 * side)).point([round(0.4 * level) for level in range(256)])

@@ -68,7 +68,10 @@ def test_an_object_has_the_colour_it_is_named_by(name: str, style: str) -> None:
 
 def test_captions_name_what_is_drawn(captions: list[str]) -> None:
     scenes = [world.example(0, index)[0] for index in range(len(captions))]
-    assert all(scene.object in text.split() for scene, text in zip(scenes, captions, strict=True))
+    for scene, text in zip(scenes, captions, strict=True):
+        name = scene.object if scene.count == 1 else world.PLURALS[scene.object]
+        words = text.replace(",", "").split()
+        assert name in words and ("two" in words, "three" in words) == (scene.count == 2, scene.count == 3)
     named = [scene.colour in text for scene, text in zip(scenes, captions, strict=True)]
     assert 0.75 < np.mean(named) < 0.87
     assert 0.27 < np.mean([scene.grade is not None for scene in scenes]) < 0.33
@@ -118,3 +121,15 @@ def test_samples_are_square_and_captioned() -> None:
     for name, text in captions.items():
         assert Image.open(SAMPLES / name).size == (192, 192)
         assert set(text.split()) <= set(vocabulary.WORDS)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_things_of_a_group_stand_apart(count: int) -> None:
+    """Seen from the side, columns with and without a thing take turns."""
+    for seed, name in enumerate(("ball", "heart", "tree")):
+        scene = world.Scene(
+            name, "red", "middling", "middle", "drawing", pattern="plain", backdrop="white", count=count
+        )
+        pixels = np.asarray(world.draw(dataclasses.replace(scene, seed=seed)), float)
+        red = (pixels[..., 0] - pixels[..., 1] > 60).any(axis=0).astype(int)
+        assert np.clip(np.diff(red, prepend=0, append=0), 0, 1).sum() == count
