@@ -9,7 +9,8 @@ import jax
 
 from rival_jax import checks
 from rival_jax.errors import InputError
-from rival_jax.models.config import TextConfig, UNetConfig, VAEConfig
+from rival_jax.models.clip_config import TextConfig
+from rival_jax.models.config import UNetConfig, VAEConfig
 from rival_jax.options import DTYPES, DType
 from rival_jax.schedule import Schedule
 from rival_jax.weights import TEXT_ENCODER, UNET, VAE, Part, Plan, plan, resolve

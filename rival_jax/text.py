@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from rival_jax.errors import InputError
-from rival_jax.models.config import TextConfig
+from rival_jax.models.clip_config import TextConfig
 from rival_jax.models.network import Network
 from rival_jax.shapes import TextEmbedding, TokenIds
 

@@ -10,7 +10,7 @@ import pytest
 from checkpoint import WORDS
 
 from rival_jax import InputError
-from rival_jax.models.config import TextConfig
+from rival_jax.models.clip_config import TextConfig
 from rival_jax.text import Tokenizer, embed
 from rival_jax.training.vocabulary import write_tokenizer
 

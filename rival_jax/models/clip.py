@@ -1,4 +1,4 @@
-"""The text encoder of CLIP."""
+"""CLIP: the text encoder that Stable Diffusion reads, the image encoder, and the space in which the two meet."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rival_jax.models.attention import sdpa
-from rival_jax.models.config import TextConfig
-from rival_jax.models.layers import LayerNorm, linear
+from rival_jax.models.clip_config import CLIPConfig, TextConfig, VisionConfig
+from rival_jax.models.layers import LayerNorm, conv, linear
 
 _ACTIVATIONS = {
     "quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x),
@@ -17,13 +17,12 @@ _ACTIVATIONS = {
 
 
 class SelfAttention(nnx.Module):
-    """Multi-head attention in which a token sees itself and those before it."""
+    """Multi-head attention; a text's token sees itself and those before it, an image's all."""
 
-    def __init__(self, config: TextConfig, *, dtype, rngs: nnx.Rngs):
+    def __init__(self, config: TextConfig | VisionConfig, *, dtype, rngs: nnx.Rngs):
         width = config.hidden_size
         self.heads = config.num_attention_heads
-        if width % self.heads:
-            raise ValueError(f"{self.heads} heads cannot share a width of {width}")
+        self.is_causal = isinstance(config, TextConfig)
         self.q_proj = linear(width, width, dtype=dtype, rngs=rngs)
         self.k_proj = linear(width, width, dtype=dtype, rngs=rngs)
         self.v_proj = linear(width, width, dtype=dtype, rngs=rngs)
@@ -32,13 +31,13 @@ class SelfAttention(nnx.Module):
     def __call__(self, x_bmd: jax.Array) -> jax.Array:
         b, m, _ = x_bmd.shape
         q, k, v = (project(x_bmd).reshape(b, m, self.heads, -1) for project in (self.q_proj, self.k_proj, self.v_proj))
-        return self.out_proj(sdpa(q, k, v, is_causal=True).reshape(x_bmd.shape))
+        return self.out_proj(sdpa(q, k, v, is_causal=self.is_causal).reshape(x_bmd.shape))
 
 
 class MLP(nnx.Module):
     """Two dense layers around the configured activation."""
 
-    def __init__(self, config: TextConfig, *, dtype, rngs: nnx.Rngs):
+    def __init__(self, config: TextConfig | VisionConfig, *, dtype, rngs: nnx.Rngs):
         self.activation = _ACTIVATIONS[config.hidden_act]
         self.fc1 = linear(config.hidden_size, config.intermediate_size, dtype=dtype, rngs=rngs)
         self.fc2 = linear(config.intermediate_size, config.hidden_size, dtype=dtype, rngs=rngs)
@@ -50,7 +49,7 @@ class MLP(nnx.Module):
 class EncoderLayer(nnx.Module):
     """Pre-norm transformer layer."""
 
-    def __init__(self, config: TextConfig, *, dtype, rngs: nnx.Rngs):
+    def __init__(self, config: TextConfig | VisionConfig, *, dtype, rngs: nnx.Rngs):
         self.layer_norm1 = LayerNorm(config.hidden_size, config.layer_norm_eps, dtype=dtype, rngs=rngs)
         self.self_attn = SelfAttention(config, dtype=dtype, rngs=rngs)
         self.layer_norm2 = LayerNorm(config.hidden_size, config.layer_norm_eps, dtype=dtype, rngs=rngs)
@@ -77,7 +76,7 @@ class Embeddings(nnx.Module):
 class Encoder(nnx.Module):
     """The stack of layers."""
 
-    def __init__(self, config: TextConfig, *, dtype, rngs: nnx.Rngs):
+    def __init__(self, config: TextConfig | VisionConfig, *, dtype, rngs: nnx.Rngs):
         count = range(config.num_hidden_layers)
         self.layers = nnx.data([EncoderLayer(config, dtype=dtype, rngs=rngs) for _ in count])
 
@@ -99,3 +98,65 @@ class TextEncoder(nnx.Module):
     def __call__(self, ids_bm: jax.Array) -> jax.Array:
         """Last hidden states (b, m, d) of token ids (b, m), after the final norm."""
         return self.final_layer_norm(self.encoder(self.embeddings(ids_bm)))
+
+    def pooled(self, ids_bm: jax.Array) -> jax.Array:
+        """The last hidden state (b, d) at the end token: the largest id, at its first place."""
+        return self(ids_bm)[jnp.arange(ids_bm.shape[0]), jnp.argmax(ids_bm, axis=-1)]
+
+
+class PatchEmbeddings(nnx.Module):
+    """A learnt first token, then one a patch, plus position."""
+
+    def __init__(self, config: VisionConfig, *, dtype, rngs: nnx.Rngs):
+        width, patch = config.hidden_size, config.patch_size
+        options = {"dtype": dtype, "rngs": rngs}
+        self.class_embedding = nnx.Param(jax.random.normal(rngs.params(), (width,), dtype) * width**-0.5)
+        self.patch_embedding = conv(3, width, patch, stride=patch, padding=((0, 0), (0, 0)), use_bias=False, **options)
+        self.position_embedding = nnx.Embed(config.tokens, width, param_dtype=dtype, **options)
+
+    def __call__(self, pixels: jax.Array) -> jax.Array:
+        b = pixels.shape[0]
+        first = jnp.broadcast_to(self.class_embedding[...], (b, 1, self.class_embedding.shape[0]))
+        patches = self.patch_embedding(pixels).reshape(b, -1, first.shape[-1])
+        tokens = jnp.concatenate([first, patches], axis=1)
+        positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape[:2])
+        return tokens + self.position_embedding(positions)
+
+
+class VisionEncoder(nnx.Module):
+    """`CLIPVisionModel` up to its pooled output."""
+
+    def __init__(self, config: VisionConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+        options = {"dtype": dtype, "rngs": rngs}
+        self.embeddings = PatchEmbeddings(config, **options)
+        self.pre_layrnorm = LayerNorm(config.hidden_size, config.layer_norm_eps, **options)
+        self.encoder = Encoder(config, **options)
+        self.post_layernorm = LayerNorm(config.hidden_size, config.layer_norm_eps, **options)
+
+    def pooled(self, pixels: jax.Array) -> jax.Array:
+        """The first token's last hidden state (b, d) of normalised pixels (b, H, W, 3), after the final norm."""
+        return self.post_layernorm(self.encoder(self.pre_layrnorm(self.embeddings(pixels)))[:, 0])
+
+
+class CLIP(nnx.Module):
+    """`CLIPModel` without its temperature: texts and pictures to unit vectors that can be compared."""
+
+    def __init__(self, config: CLIPConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+        self.config = config
+        options = {"dtype": dtype, "rngs": rngs}
+        self.text_model = TextEncoder(config.text, **options)
+        self.vision_model = VisionEncoder(config.vision, **options)
+        self.text_projection = linear(config.text.hidden_size, config.projection_dim, use_bias=False, **options)
+        self.visual_projection = linear(config.vision.hidden_size, config.projection_dim, use_bias=False, **options)
+
+    def embed_text(self, ids_bm: jax.Array) -> jax.Array:
+        """Unit vectors (b, projection_dim) of token ids (b, m)."""
+        return _unit(self.text_projection(self.text_model.pooled(ids_bm)))
+
+    def embed_images(self, pixels: jax.Array) -> jax.Array:
+        """Unit vectors (b, projection_dim) of normalised pixels (b, H, W, 3)."""
+        return _unit(self.visual_projection(self.vision_model.pooled(pixels)))
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Network configurations, read from a checkpoint's own `config.json`. Anything unsupported is an error."""
+"""Configurations of UNet and autoencoder, from a checkpoint's own `config.json`; what is unsupported is an error."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _per_block(owner: str, field: str, value, blocks: int) -> tuple[int, ...]:
     return values
 
 
-def _check_divides(owner: str, field: str, divisors: tuple[int, ...], widths: tuple[int, ...]) -> None:
+def check_divides(owner: str, field: str, divisors: tuple[int, ...], widths: tuple[int, ...]) -> None:
     """Raises InputError where a width is not a multiple of its divisor, such as its number of heads."""
     for divisor, width in zip(divisors, widths, strict=True):
         if min(divisor, width) < 1 or width % divisor:
@@ -57,14 +57,14 @@ def _square(owner: str, value) -> int:
     return size
 
 
-def _required(owner: str, config: dict[str, Any], field: str):
+def required(owner: str, config: dict[str, Any], field: str):
     if config.get(field) is None:
         raise InputError(f"The {owner} config lacks {field}, which is needed to build the network.")
     return config[field]
 
 
 def _required_list(owner: str, config: dict[str, Any], field: str) -> tuple:
-    value = _required(owner, config, field)
+    value = required(owner, config, field)
     if not isinstance(value, list | tuple) or not value:
         raise InputError(f"The {owner} config's {field} = {value!r} must be a list, with one entry for each block.")
     return tuple(value)
@@ -114,7 +114,7 @@ class UNetConfig:
             raise InputError(f"The {owner} config's addition_embed_type needs projection_class_embeddings_input_dim.")
         heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
         fields = dict(
-            sample_size=_square(owner, _required(owner, config, "sample_size")),
+            sample_size=_square(owner, required(owner, config, "sample_size")),
             in_channels=config.get("in_channels", 4),
             out_channels=config.get("out_channels", 4),
             block_out_channels=channels,
@@ -123,7 +123,7 @@ class UNetConfig:
             transformer_depths=tuple(d if "CrossAttn" in kind else 0 for d, kind in zip(depths, down, strict=True)),
             mid_depth=depths[-1],
             up_depths=tuple(d if "CrossAttn" in kind else 0 for d, kind in zip(depths, reversed(up), strict=True)),
-            cross_attention_dim=_required(owner, config, "cross_attention_dim"),
+            cross_attention_dim=required(owner, config, "cross_attention_dim"),
             use_linear_projection=bool(config.get("use_linear_projection", False)),
             norm_num_groups=config.get("norm_num_groups", 32),
             norm_eps=config.get("norm_eps", 1e-5),
@@ -133,8 +133,8 @@ class UNetConfig:
             projection_class_embeddings_input_dim=config.get("projection_class_embeddings_input_dim"),
         )
         made = cls(**typed("The UNet config's", fields, cls))
-        _check_divides(owner, "attention_head_dim", made.attention_heads, channels)
-        _check_divides(owner, "norm_num_groups", (made.norm_num_groups,) * blocks, channels)
+        check_divides(owner, "attention_head_dim", made.attention_heads, channels)
+        check_divides(owner, "norm_num_groups", (made.norm_num_groups,) * blocks, channels)
         return made
 
     @property
@@ -169,51 +169,13 @@ class VAEConfig:
                 raise InputError(f"The VAE config's {field} names {len(types)} blocks for {len(channels)} widths.")
         fields = {field: config[field] for field in cls.__dataclass_fields__ if config.get(field) is not None}
         made = cls(**typed("The VAE config's", fields, cls))
-        _check_divides("VAE", "norm_num_groups", (made.norm_num_groups,) * len(channels), channels)
+        check_divides("VAE", "norm_num_groups", (made.norm_num_groups,) * len(channels), channels)
         return made
 
     @property
     def factor(self) -> int:
         """Pixels a latent cell is wide."""
         return 2 ** (len(self.block_out_channels) - 1)
-
-
-@dataclass(frozen=True)
-class TextConfig:
-    """A `CLIPTextModel`."""
-
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    max_position_embeddings: int = 77
-    hidden_act: str = "quick_gelu"
-    layer_norm_eps: float = 1e-5
-
-    @classmethod
-    def from_dict(cls, config: dict[str, Any]) -> TextConfig:
-        """Reads `text_encoder/config.json`. Raises InputError that names what is unsupported or missing.
-
-        Differs: everything that only decorates a transformers config (token ids, dropout, initialisers) is skipped,
-        because the last hidden state, all that is used here, does not depend on it.
-        """
-        kind = config.get("model_type", "clip_text_model")
-        if kind not in ("clip_text_model", "clip"):
-            raise InputError(
-                f"The text encoder config's model_type = {kind!r} is not supported; accepted: 'clip_text_model'."
-            )
-        needed = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-        fields = {field: _required("text encoder", config, field) for field in needed}
-        fields |= {field: config[field] for field in cls.__dataclass_fields__ if config.get(field) is not None}
-        if fields.get("hidden_act", "quick_gelu") not in ("quick_gelu", "gelu"):
-            act = fields["hidden_act"]
-            raise InputError(
-                f"The text encoder config's hidden_act = {act!r} is not supported; accepted: 'quick_gelu', 'gelu'."
-            )
-        made = cls(**typed("The text encoder config's", fields, cls))
-        _check_divides("text encoder", "num_attention_heads", (made.num_attention_heads,), (made.hidden_size,))
-        return made
 
 
 _DOWN_TYPES = {"CrossAttnDownBlock2D", "DownBlock2D"}

@@ -14,7 +14,17 @@ def linear(in_features: int, out_features: int, *, use_bias: bool = True, dtype,
     return nnx.Linear(in_features, out_features, use_bias=use_bias, dtype=dtype, param_dtype=dtype, rngs=rngs)
 
 
-def conv(in_channels: int, out_channels: int, size: int = 3, *, stride: int = 1, padding=None, dtype, rngs: nnx.Rngs):
+def conv(
+    in_channels: int,
+    out_channels: int,
+    size: int = 3,
+    *,
+    stride: int = 1,
+    padding=None,
+    use_bias: bool = True,
+    dtype,
+    rngs: nnx.Rngs,
+) -> nnx.Conv:
     """A square convolution over (b, y, x, c); kernel (size, size, in, out), padded by size // 2 unless told."""
     padding = ((size // 2, size // 2),) * 2 if padding is None else padding
     return nnx.Conv(
@@ -23,6 +33,7 @@ def conv(in_channels: int, out_channels: int, size: int = 3, *, stride: int = 1,
         (size, size),
         strides=stride,
         padding=padding,
+        use_bias=use_bias,
         dtype=dtype,
         param_dtype=dtype,
         rngs=rngs,

@@ -15,8 +15,10 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.typing import DTypeLike
 
 from rival_jax.errors import InputError
+from rival_jax.models.clip import CLIP as CLIPModel
 from rival_jax.models.clip import TextEncoder
-from rival_jax.models.config import TextConfig, UNetConfig, VAEConfig
+from rival_jax.models.clip_config import CLIPConfig, TextConfig
+from rival_jax.models.config import UNetConfig, VAEConfig
 from rival_jax.models.unet import UNet
 from rival_jax.models.vae import VAE as AutoencoderKL
 from rival_jax.weights import sd_keys
@@ -31,13 +33,14 @@ class Part:
 
     folder: str
     module: Callable[..., nnx.Module]
-    config: type[UNetConfig | VAEConfig | TextConfig]
+    config: type[UNetConfig | VAEConfig | TextConfig | CLIPConfig]
     table: Table
 
 
 TEXT_ENCODER = Part("text_encoder", TextEncoder, TextConfig, sd_keys.TEXT)
 VAE = Part("vae", AutoencoderKL, VAEConfig, sd_keys.VAE)
 UNET = Part("unet", UNet, UNetConfig, sd_keys.UNET)
+CLIP = Part("", CLIPModel, CLIPConfig, sd_keys.CLIP)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,17 @@ TEXT = Table(
     prefix="text_model.",
 )
 
+CLIP = Table(
+    (
+        *TEXT.rules,
+        Rule(r"embeddings", "class_embedding", "class_embedding", VECTOR),
+        Rule(r"patch_embedding", "weight", "kernel", CONV),
+        Rule(r"text_projection|visual_projection", "weight", "kernel", LINEAR),
+        Rule(r"temperature", "logit_scale", None),
+    ),
+    aliases=((r"^logit_scale$", "temperature.logit_scale"),),
+)
+
 FLAX = Table(
     tuple(Rule(r"[\w.]+", leaf, leaf) for leaf in ("kernel", "bias", "scale", "embedding")),
     aliases=(

@@ -5,7 +5,8 @@ from checkpoint import Model
 
 from rival_jax.checkpoint import plans
 from rival_jax.errors import InputError
-from rival_jax.models.config import TextConfig, UNetConfig, VAEConfig
+from rival_jax.models.clip_config import TextConfig
+from rival_jax.models.config import UNetConfig, VAEConfig
 from rival_jax.weights import export
 
 READERS = {"unet": UNetConfig, "vae": VAEConfig, "text_encoder": TextConfig}

@@ -9,7 +9,8 @@ from flax import nnx
 from published import AUTOENCODER, CLIP, OPEN_CLIP, SD1, SD2, SDXL
 
 from rival_jax.models.clip import TextEncoder
-from rival_jax.models.config import TextConfig, UNetConfig, VAEConfig
+from rival_jax.models.clip_config import TextConfig
+from rival_jax.models.config import UNetConfig, VAEConfig
 from rival_jax.models.unet import UNet
 from rival_jax.models.vae import VAE
 from rival_jax.weights.load import _OneKey

@@ -162,7 +162,7 @@ def randomise(model: torch.nn.Module, generator: torch.Generator) -> None:
         noise = torch.randn(parameter.shape, generator=generator)
         if name.endswith("bias"):
             value = 0.1 * noise
-        elif parameter.ndim == 1:  # the scale of a norm
+        elif parameter.ndim <= 1:  # the scale of a norm
             value = 1 + 0.2 * noise
         elif "embedding.weight" in name:  # token and position tables
             value = 0.1 * noise

@@ -1,0 +1,79 @@
+"""A CLIP model that looks at pictures and texts: any in transformers' layout, or the one embedded here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image, ImageOps
+
+from rival_jax.errors import InputError
+from rival_jax.models.network import Network
+from rival_jax.text import Tokenizer
+from rival_jax.weights import CLIP, load_state, plan
+from rival_jax.weights.files import read_json
+
+EMBEDDED = Path(__file__).parent.parent / "assets" / "judge"
+_BATCH = 64
+_MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""What CLIP's own pictures are normalised with, where a model says nothing else."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """CLIP, ready to embed. Made by `from_pretrained`."""
+
+    clip: Network
+    tokenizer: Tokenizer
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def from_pretrained(cls, directory: str | Path = EMBEDDED) -> Judge:
+        """Reads a directory that `transformers.CLIPModel.save_pretrained` and its processor wrote, in float32.
+
+        The default is the judge of the embedded model's world, which was trained apart from the model's own towers.
+        Raises InputError for what cannot be read.
+        """
+        directory = Path(directory)
+        if not directory.is_dir():
+            raise InputError(
+                f"{directory} is not a directory; give one that holds a CLIP model in transformers' layout."
+            )
+        parts = plan(directory, CLIP, jnp.float32)
+        preprocessing = read_json(directory / "preprocessor_config.json")
+        statistics = (np.asarray(preprocessing.get(f"image_{name}", value), np.float32) for name, value in _NORMAL)
+        tokenizer = Tokenizer.from_pretrained(directory, parts.config.text)
+        return cls(Network(parts.graphdef, load_state(parts), parts.config), tokenizer, *statistics)
+
+    def embed_images(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+        """Unit vectors (n, d) float32 of pictures (n, H, W, 3) uint8, each resized and cropped to what CLIP reads."""
+        size = self.clip.config.vision.image_size
+        pictures = map(Image.fromarray, images)
+        fitted = [np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)) for image in pictures]
+        pixels = (np.stack(fitted).astype(np.float32) / 255 - self.mean) / self.std
+        return self._embed("embed_images", pixels)
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors (n, d) float32."""
+        return self._embed("embed_text", self.tokenizer(tuple(texts)))
+
+    def _embed(self, method: str, rows: np.ndarray) -> np.ndarray:
+        """Rows through one of CLIP's two methods, batch by batch, the last one filled up so that one program serves."""
+        short = -len(rows) % _BATCH
+        padded = np.concatenate([rows, np.repeat(rows[-1:], short, axis=0)])
+        batches = [_apply(self.clip, padded[i : i + _BATCH], method) for i in range(0, len(padded), _BATCH)]
+        return np.concatenate([np.asarray(batch) for batch in batches])[: len(rows)]
+
+
+_NORMAL = (("mean", _MEAN), ("std", _STD))
+
+
+@partial(jax.jit, static_argnames=("method",))
+def _apply(clip: Network, rows: jax.Array, method: str) -> jax.Array:
+    return getattr(clip.module(), method)(rows)
