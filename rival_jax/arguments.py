@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from rival_jax.options import Align, DType, Initial, Reference, TimestepConvention
+from rival_jax.options import Align, DType, Evidence, Initial, Reference, TimestepConvention
 
 REPEATED = ("prompt", "source_prompt", "negative_prompt", "seed")
 """Flags that may be given once a photo; they replace a config file's values, not extend them."""
@@ -79,3 +79,29 @@ class Info:
     """The embedded model, a checkpoint in the diffusers layout, or a hub id."""
     dtype: Precision = None
     """Type of weights and arithmetic; by default what suits the device."""
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Run the paper's ablations on the embedded model, over exemplars unlike anything it has seen.
+
+    What is measured stays in the folder, so a run that was stopped goes on where it was.
+    For example: rival reproduce 3 --out evidence/
+    """
+
+    evidence: Annotated[
+        Positional[tuple[Evidence, ...]], arg(metavar="[3|4|5|variants|figures ...]", help_behavior_hint="")
+    ] = ("3",)
+    """Tables of the paper's appendix, our variants, or Fig. 11 and 12; by default Table 3."""
+    out: Path = Path("evidence")
+    """Folder for the scores and the tables."""
+    exemplars: int = 64
+    """How many exemplars."""
+    num_variations: Annotated[int, arg(aliases=["-n"])] = 4
+    """Variations of each."""
+    model: ModelName = "tiny"
+    """The model to test."""
+    dtype: Precision = None
+    """Type of weights and arithmetic; by default what suits the device."""
+    clip: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """A CLIP model in transformers' layout as the judge; by default the one that comes with the embedded model."""

@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 
 from rival_jax import samples
-from rival_jax.arguments import REPEATED, Info, Vary
+from rival_jax.arguments import REPEATED, Info, Reproduce, Vary
 from rival_jax.errors import InputError
 
 
@@ -29,6 +29,13 @@ def main(arguments: list[str] | None = None) -> None:
             command = _parse(arguments)
         if isinstance(command, Vary):
             _vary(command, console)
+        elif isinstance(command, Reproduce):
+            from rival_jax.evidence.reproduce import reproduce
+            from rival_jax.progress import shown_on
+
+            with shown_on(console) as progress:
+                tables = reproduce(command, progress)
+            print(tables, flush=True)
         else:
             from rival_jax.info import describe
 
@@ -74,10 +81,10 @@ def _in_one_line() -> Iterator[None]:
         raise InputError(" ".join(words).rstrip(".") + ".") from end
 
 
-def _parse(arguments: list[str]) -> Vary | Info:
+def _parse(arguments: list[str]) -> Vary | Info | Reproduce:
     """The command with its arguments: defaults, then the config file, then flags."""
     description = "Training-free variation of real photos with Stable Diffusion (RIVAL), in JAX."
-    commands = {"vary": Vary, "info": Info}
+    commands = {"vary": Vary, "info": Info, "reproduce": Reproduce}
     command = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="rival", description=description)
     if not isinstance(command, Vary) or not (config := command.config):
         return command

@@ -22,7 +22,7 @@ from rival_jax.images import load_images
 from rival_jax.inversion import Chain, invert
 from rival_jax.models.network import Network
 from rival_jax.options import CONVENTIONS, Align, DType, Initial, Reference, TimestepConvention
-from rival_jax.sampling import Prompts, Stage, generate, stages
+from rival_jax.sampling import Prompts, Stage, Watch, generate, stages
 from rival_jax.schedule import Schedule
 from rival_jax.shapes import Pixels, TextEmbedding, VariationLatents, VariationPixels
 from rival_jax.steps import Progress, silent
@@ -141,6 +141,7 @@ class RivalPipeline:
         width: int | None = None,
         *,
         progress: Progress = silent,
+        watch: Watch | None = None,
     ) -> Variations:
         """Makes variations of photos, or of an inverted chain; E exemplars x N variations in one program.
 
@@ -164,6 +165,7 @@ class RivalPipeline:
             timestep_convention: None is the chain's, or with photos "target".
             height, width: as for `invert`; None is the chain's, or with photos the model's own size.
             progress: called with (stage, steps done, steps in all).
+            watch: called with (index into the chain, latents (E, N, h, w, c) there), from T down to 0.
 
         Raises InputError for any argument out of its range or at odds with the chain, before anything is computed.
         Source: RIVAL section 3, Eq. 2-8.
@@ -225,6 +227,7 @@ class RivalPipeline:
                 stages(timesteps, **boundaries, align=align, reference=reference),
                 guidance_scale=float(guidance_scale),
                 progress=progress,
+                watch=watch,
             )
             return Variations(np.asarray(decode(self.vae, final)), final, chain)
 

@@ -10,6 +10,7 @@ The rows of one UNet call, for each exemplar, with N variations of it:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -27,6 +28,9 @@ from rival_jax.options import Align, Reference
 from rival_jax.schedule import Schedule, ddim_step, to_noise
 from rival_jax.shapes import ChainLatents, ExemplarTexts, VariationLatents
 from rival_jax.steps import Progress, chunks
+
+Watch = Callable[[int, VariationLatents], None]
+"""Called with the index into the chain, T ... 0, and the latents (e, n, y, x, c) there."""
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["source", "target", "negative", "empty"], meta_fields=[])
@@ -83,8 +87,12 @@ def generate(
     *,
     guidance_scale: float,
     progress: Progress,
+    watch: Watch | None = None,
 ) -> VariationLatents:
-    """The final latents (e, n, y, x, c) of a generation that starts at `initial_enyxc` and follows the chain."""
+    """The final latents (e, n, y, x, c) of a generation that starts at `initial_enyxc` and follows the chain.
+
+    `watch` sees the start and what each step leaves; every step is then a run of the program of its own.
+    """
     steps = chain_teyxc.shape[0] - 1
     constants = {
         "chain_teyxc": chain_teyxc,
@@ -95,12 +103,16 @@ def generate(
     }
     x, left = initial_enyxc, steps
     progress("generation", 0, steps)
+    if watch:
+        watch(left, x)
     for stage, count in plan:
-        repeats, length = chunks(count)
+        repeats, length = (count, 1) if watch else chunks(count)
         for _ in range(repeats):
             static = {"stage": stage, "length": length, "prediction_type": schedule.prediction_type}
             x = jax.block_until_ready(_descend(unet, x, np.int32(left), **constants, **static))
             left -= length
+            if watch:
+                watch(left, x)
             progress("generation", steps - left, steps)
     return x
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from rival_jax import RivalPipeline, outputs, samples
 from rival_jax import run as run_module
-from rival_jax.arguments import Info, Vary
+from rival_jax.arguments import Info, Reproduce, Vary
 from rival_jax.progress import shown_on
 
 SHORT = ("--num-inference-steps", 4, "-n", 2)
@@ -110,13 +110,13 @@ def test_underscores_serve_as_hyphens(parsed):
     assert parsed("x.png", "--prompt", "a", "--guidance_scale", 3).guidance_scale == 3
 
 
-@pytest.mark.parametrize("command, schema", [("vary", Vary), ("info", Info)])
+@pytest.mark.parametrize("command, schema", [("vary", Vary), ("info", Info), ("reproduce", Reproduce)])
 def test_help_explains_every_flag(command, schema):
     result = rival(command, "--help")
     assert result.code == 0 and result.err == ""
     text = re.sub(r"[\s│]+", " ", result.out)
     for field in fields(schema):
-        if field.name not in ("photos", "model"):
+        if field.name not in ("photos", "model", "evidence"):
             assert f"--{field.name.replace('_', '-')}" in text
     assert "None" not in text and "rival vary photo.jpg --prompt" in rival("vary", "--help").out
 

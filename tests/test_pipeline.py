@@ -242,3 +242,11 @@ def test_numbers_may_be_arrays_of_one(pipe, chain, out):
 
 def test_a_pipeline_prints_in_one_line(pipe):
     assert "M parameters" in repr(pipe) and len(repr(pipe)) < 2000
+
+
+def test_watching_changes_nothing(pipe, chain, out):
+    seen = []
+    watched = pipe.vary(chain, "a red car", num_variations=N, watch=lambda *call: seen.append(call))
+    assert [index for index, _ in seen] == [4, 3, 2, 1, 0]
+    np.testing.assert_allclose(watched.latents, out.latents, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(seen[-1][1], watched.latents)
