@@ -90,9 +90,9 @@ class Reproduce:
     """
 
     evidence: Annotated[
-        Positional[tuple[Evidence, ...]], arg(metavar="[3|4|5|variants|figures ...]", help_behavior_hint="")
+        Positional[tuple[Evidence, ...]], arg(metavar="[3|4|5|variants|figures|quality ...]", help_behavior_hint="")
     ] = ("3",)
-    """Tables of the paper's appendix, our variants, or Fig. 11 and 12; by default Table 3."""
+    """Tables of the paper's appendix, our variants, Fig. 11 and 12, or the model's own figures; by default Table 3."""
     out: Path = Path("evidence")
     """Folder for the scores and the tables."""
     exemplars: int = 64
@@ -105,3 +105,5 @@ class Reproduce:
     """Type of weights and arithmetic; by default what suits the device."""
     clip: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """A CLIP model in transformers' layout as the judge; by default the one that comes with the embedded model."""
+    photos: Annotated[tuple[Path, ...], arg(metavar="PHOTO ...", help_behavior_hint="")] = ()
+    """Photos that the autoencoder shall reconstruct too (quality)."""

@@ -1,5 +1,7 @@
-"""The paper's tables on the embedded model: `rival reproduce`.
+"""The paper's tables on the embedded model, and how good that model is: `rival reproduce`.
 
-exemplars  held-out pictures with captions        settings  the tables' rows
-scores     one setting's pictures measured        tables    what was measured, beside the paper's figures
+exemplars   held-out pictures with captions       settings  the tables' rows
+scores      one setting's pictures measured       tables    what was measured, beside what was wanted
+divergence  how far the two chains are apart      figures   pictures and charts
+quality     the model's own figures               store     results on disk, so that a run goes on
 """

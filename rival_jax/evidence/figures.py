@@ -1,8 +1,9 @@
-"""The paper's figures on the embedded model: pictures over guidance (Fig. 11), and the chains' distance (Fig. 12)."""
+"""Pictures of the evidence: over guidance (Fig. 11), the chains' distance (Fig. 12), and what prompts become."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -12,7 +13,7 @@ from rival_jax.inversion import Chain
 from rival_jax.pipeline import RivalPipeline
 
 _GUIDANCE = (3, 5, 7, 9, 11, 13, 15)
-_CELL, _GAP, _FONT = 144, 6, 14  # pixels
+_CELL, _GAP, _FONT, _SMALL = 144, 6, 14, 11  # pixels
 _WIDTH, _HEIGHT, _MARGIN = 560, 320, 48  # pixels, of one chart
 _INKS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8d6a9f", "#e08e45")
 
@@ -47,6 +48,19 @@ def guidance_sheet(pipe: RivalPipeline, chain: Chain, captions: tuple[str, ...])
         for column, pixels in enumerate(row):
             picture = Image.fromarray(pixels).resize((_CELL, _CELL), Image.Resampling.LANCZOS)
             sheet.paste(picture, (left + column * step, y))
+    return sheet
+
+
+def prompt_sheet(pictures: np.ndarray, prompts: Sequence[str]) -> Image.Image:
+    """Pictures (n, H, W, 3) uint8, eight in a row, each above its prompt."""
+    step, lines = _CELL + _GAP, 3
+    height = step + lines * _SMALL + _GAP
+    sheet = Image.new("RGB", (8 * step + _GAP, -(-len(pictures) // 8) * height + _GAP), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_SMALL)
+    for number, (pixels, prompt) in enumerate(zip(pictures, prompts, strict=True)):
+        x, y = _GAP + number % 8 * step, _GAP + number // 8 * height
+        sheet.paste(Image.fromarray(pixels).resize((_CELL, _CELL), Image.Resampling.LANCZOS), (x, y))
+        draw.text((x, y + _CELL), "\n".join(textwrap.wrap(prompt, 26)[:lines]), fill="black", font=font, spacing=1)
     return sheet
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -13,9 +10,12 @@ from rival_jax import checks
 from rival_jax.arguments import Reproduce
 from rival_jax.evidence.exemplars import draw_exemplars
 from rival_jax.evidence.figures import divergence_charts, guidance_sheet
+from rival_jax.evidence.quality import quality
 from rival_jax.evidence.scores import measure
 from rival_jax.evidence.settings import DEFAULTS, TABLES, Setting
-from rival_jax.evidence.tables import markdown
+from rival_jax.evidence.store import Store
+from rival_jax.evidence.tables import markdown, quality_markdown
+from rival_jax.images import check_images
 from rival_jax.inversion import Chain
 from rival_jax.metrics.judge import EMBEDDED, Judge
 from rival_jax.options import TimestepConvention
@@ -38,13 +38,13 @@ class Evidence:
     exemplars: np.ndarray
     captions: tuple[str, ...]
     num_variations: int
-    folder: Path
+    store: Store
     _chains: dict[tuple, Chain] = field(default_factory=dict)
 
     @classmethod
-    def prepare(cls, pipe: RivalPipeline, judge: Judge, exemplars: int, num_variations: int, folder: Path) -> Evidence:
+    def prepare(cls, pipe: RivalPipeline, judge: Judge, exemplars: int, num_variations: int, store: Store) -> Evidence:
         """Draws the exemplars at the model's own size."""
-        return cls(pipe, judge, *draw_exemplars(exemplars, pipe.size), num_variations, folder)
+        return cls(pipe, judge, *draw_exemplars(exemplars, pipe.size), num_variations, store)
 
     def table(self, name: str, progress: Progress) -> dict[str, dict[str, np.ndarray]]:
         """The measures of a table's rows by their names."""
@@ -57,20 +57,25 @@ class Evidence:
     def draw_figures(self, exemplars: int = 8) -> None:
         """Fig. 11 and 12 over the first exemplars, as PNG files in the folder."""
         chain = self.pipe.invert(self.exemplars[:exemplars], self.captions[:exemplars])
-        guidance_sheet(self.pipe, chain, chain.source_prompt).save(self.folder / "figure-11.png")
-        divergence_charts(self.pipe, chain, chain.source_prompt).save(self.folder / "figure-12.png")
+        guidance_sheet(self.pipe, chain, chain.source_prompt).save(self.store.folder / "figure-11.png")
+        divergence_charts(self.pipe, chain, chain.source_prompt).save(self.store.folder / "figure-12.png")
 
     def scores(self, setting: Setting) -> dict[str, np.ndarray]:
         """MEASURES of a setting, one value an exemplar each (e,); read from the folder if they are there."""
-        path = self.folder / f"{self._key(setting)}.json"
-        if not path.exists():
-            images = self.images(setting)
-            scores = measure(self.judge, self.exemplars, self.captions, images)
-            content = {"setting": setting.name} | {name: values.tolist() for name, values in scores.items()}
-            path.with_suffix(".tmp").write_text(json.dumps(content))
-            path.with_suffix(".tmp").replace(path)
-        content = json.loads(path.read_text())
-        return {name: np.asarray(values) for name, values in content.items() if name != "setting"}
+
+        def measured() -> dict[str, list[float]]:
+            scores = measure(self.judge, self.exemplars, self.captions, self.images(setting))
+            return {name: values.tolist() for name, values in scores.items()}
+
+        what = [
+            {**DEFAULTS, **setting.options},
+            setting.chain,
+            len(self.captions),
+            self.num_variations,
+            self.pipe.dtype,
+        ]
+        results = self.store.kept(setting.name, what, measured)
+        return {name: np.asarray(values) for name, values in results.items()}
 
     def images(self, setting: Setting) -> np.ndarray:
         """Pictures (e, n, H, W, 3) uint8; exemplar i has seed i in every setting, so that rows are paired."""
@@ -92,25 +97,26 @@ class Evidence:
             self._chains[key] = self.pipe.invert(self.exemplars[rows], prompts, steps, convention)
         return self._chains[key]
 
-    def _key(self, setting: Setting) -> str:
-        """A name that changes with anything that changes the numbers."""
-        what = {**DEFAULTS, **setting.options}, setting.chain, len(self.captions), self.num_variations, self.pipe.dtype
-        weights = [(file.name, file.stat().st_size) for file in sorted(self.pipe.directory.rglob("*.safetensors"))]
-        return hashlib.sha256(json.dumps([what, weights]).encode()).hexdigest()[:16]
-
 
 def reproduce(args: Reproduce, progress: Progress) -> str:
     """Does what `rival reproduce` was asked for, writes tables, figures and scores, and returns the tables."""
     checks.count("exemplars", args.exemplars)
     checks.count("num_variations", args.num_variations)
-    folder = prepare_folder(args.out)
-    judge = Judge.from_pretrained(args.clip or EMBEDDED)
+    clip = args.clip or EMBEDDED
+    judge = Judge.from_pretrained(clip)
+    if args.photos:
+        check_images(list(args.photos))
     pipe = RivalPipeline.from_pretrained(args.model, args.dtype)
-    evidence = Evidence.prepare(pipe, judge, args.exemplars, args.num_variations, folder)
-    wanted = [name for name in args.evidence if name in TABLES]
-    tables = {name: markdown(TABLES[name], evidence.table(name, progress), _BASE[name]) for name in wanted}
+    store = Store(prepare_folder(args.out), (pipe.directory, clip))
+    evidence = Evidence.prepare(pipe, judge, args.exemplars, args.num_variations, store)
+    tables = {}
+    for name in args.evidence:
+        if name in TABLES:
+            tables[name] = markdown(TABLES[name], evidence.table(name, progress), _BASE[name])
+        elif name == "quality":
+            tables[name] = quality_markdown(quality(pipe, judge, args.exemplars, args.photos, store, progress))
+        else:
+            evidence.draw_figures()
     for name, text in tables.items():
-        (folder / f"table-{name}.md").write_text(text)
-    if "figures" in args.evidence:
-        evidence.draw_figures()
+        (store.folder / f"table-{name}.md").write_text(text)
     return "\n".join(tables.values())

@@ -10,16 +10,15 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, ImageOps
 
 from rival_jax.errors import InputError
+from rival_jax.metrics.pictures import in_batches, resized
 from rival_jax.models.network import Network
 from rival_jax.text import Tokenizer
 from rival_jax.weights import CLIP, load_state, plan
 from rival_jax.weights.files import read_json
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "judge"
-_BATCH = 64
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """What CLIP's own pictures are normalised with, where a model says nothing else."""
 
@@ -53,22 +52,12 @@ class Judge:
 
     def embed_images(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
         """Unit vectors (n, d) float32 of pictures (n, H, W, 3) uint8, each resized and cropped to what CLIP reads."""
-        size = self.clip.config.vision.image_size
-        pictures = map(Image.fromarray, images)
-        fitted = [np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)) for image in pictures]
-        pixels = (np.stack(fitted).astype(np.float32) / 255 - self.mean) / self.std
-        return self._embed("embed_images", pixels)
+        pixels = resized(images, self.clip.config.vision.image_size).astype(np.float32) / 255
+        return in_batches(partial(_apply, self.clip, method="embed_images"), (pixels - self.mean) / self.std)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors (n, d) float32."""
-        return self._embed("embed_text", self.tokenizer(tuple(texts)))
-
-    def _embed(self, method: str, rows: np.ndarray) -> np.ndarray:
-        """Rows through one of CLIP's two methods, batch by batch, the last one filled up so that one program serves."""
-        short = -len(rows) % _BATCH
-        padded = np.concatenate([rows, np.repeat(rows[-1:], short, axis=0)])
-        batches = [_apply(self.clip, padded[i : i + _BATCH], method) for i in range(0, len(padded), _BATCH)]
-        return np.concatenate([np.asarray(batch) for batch in batches])[: len(rows)]
+        return in_batches(partial(_apply, self.clip, method="embed_text"), self.tokenizer(tuple(texts)))
 
 
 _NORMAL = (("mean", _MEAN), ("std", _STD))

@@ -1,4 +1,4 @@
-"""Trains the embedded model and its judge: `python -m rival_jax.training --work DIR --out DIR`; goes on when killed."""
+"""Trains the embedded model and what measures it: `python -m rival_jax.training --work DIR --out DIR`."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ import tyro
 from flax import nnx
 from transformers import CLIPTokenizer
 
-from rival_jax.training import autoencoder, contrastive, diffusion, export
+from rival_jax.training import autoencoder, contrastive, diffusion, export, recognition
+from rival_jax.training.datasets import labelled, make_dataset
 from rival_jax.training.devices import use_all_cores
 from rival_jax.training.recipe import PICTURE, Recipe
 from rival_jax.training.textures import make_textures
 from rival_jax.training.vocabulary import write_tokenizer
-from rival_jax.training.world import make_dataset
 
 
 @dataclass(frozen=True)
 class Train:
-    """Draws the world, then trains CLIP, autoencoder, UNet and judge; a killed run goes on where it was."""
+    """Draws the world, then trains CLIP, autoencoder, UNet, judge and recogniser; a killed run goes on where it was."""
 
     work: Path
     """Folder for pictures, checkpoints and loss curves."""
     out: Path
-    """Where the finished model (tiny/, in the diffusers layout) and the judge (judge/, a CLIP) are written."""
+    """Where the model (tiny/, in the diffusers layout), judge/ (a CLIP) and recogniser/ (a classifier) are written."""
     recipe: Recipe = field(default_factory=Recipe)
 
 
 def main() -> None:
     args = tyro.cli(Train, description=__doc__)
     use_all_cores()
-    recipe, work, tiny, judge = args.recipe, args.work, args.out / "tiny", args.out / "judge"
+    recipe, work, tiny = args.recipe, args.work, args.out / "tiny"
     work.mkdir(parents=True, exist_ok=True)
     _keep_recipe(recipe, work / "recipe.json")
 
@@ -59,9 +59,13 @@ def main() -> None:
     export.write_unet(tiny, unet)
     export.write_pipeline(tiny)
 
-    seed = recipe.seed + 100  # other weights and other batches than the model's own towers
+    seed = recipe.seed + 100  # other weights, batches and drawings than the model's own
     pair = contrastive.train(pictures, ids, config, recipe.judge, seed, work / "judge", _reporter("judge"))
-    export.write_judge(judge, *pair, tokenizer)
+    export.write_judge(args.out / "judge", *pair, tokenizer)
+
+    drawn, sorts = labelled(recipe.drawings, seed, PICTURE), recipe.classifier_config()
+    state = recognition.train(drawn, sorts, recipe.recogniser, seed, work / "recogniser", _reporter("recogniser"))
+    export.write_recogniser(args.out / "recogniser", state)
 
 
 def _keep_recipe(recipe: Recipe, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Trained networks as files: the standard diffusers layout, the judge as transformers' CLIPModel; float16 weights."""
+"""Trained networks as files: the standard diffusers layout, the judge as transformers' CLIPModel; float16."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from flax import nnx
 from safetensors.numpy import save
 from transformers import CLIPTokenizer
 
+from rival_jax.metrics.recogniser import PART
 from rival_jax.models.clip import CLIP as CLIPModel
 from rival_jax.models.clip import TextEncoder
 from rival_jax.training.recipe import (
+    CLASSIFIER_JSON,
     PICTURE,
     PROJECTION,
     SCHEDULER_JSON,
@@ -84,6 +86,11 @@ def write_judge(directory: Path, clip: CLIPModel, logit_scale: float, tokenizer:
         "resample": 3,
     }
     _write_json(directory / "preprocessor_config.json", preprocessing)
+
+
+def write_recogniser(directory: Path, state: nnx.State) -> None:
+    """The classifier of things and colours."""
+    _write_network(directory, PART, state, CLASSIFIER_JSON)
 
 
 def _token_ids(tokenizer: CLIPTokenizer) -> dict[str, int]:

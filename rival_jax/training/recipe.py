@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rival_jax.metrics.recogniser import ClassifierConfig
 from rival_jax.models.clip_config import CLIPConfig
 from rival_jax.models.config import UNetConfig, VAEConfig
+from rival_jax.training.colours import COLOURS
+from rival_jax.training.objects import OBJECTS
 
 PICTURE = 48
 """Side of a training picture, in pixels."""
@@ -67,6 +70,13 @@ VISION_JSON = {
 PROJECTION = 128
 """Width of the space in which texts and pictures are compared."""
 
+CLASSIFIER_JSON = {
+    "sample_size": PICTURE,
+    "block_out_channels": [64, 128, 128],
+    "objects": sorted(OBJECTS),
+    "colours": sorted(COLOURS),
+}
+
 SCHEDULER_JSON = {
     "_class_name": "DDIMScheduler",
     "num_train_timesteps": 1000,
@@ -99,10 +109,12 @@ class Recipe:
     textures: int = 10_000
     seed: int = 0
     clip: Phase = field(default=Phase(steps=900, batch=128, learning_rate=1e-3, ema=0.99))
-    vae: Phase = field(default=Phase(steps=4000, batch=8, learning_rate=2e-3, ema=0.998))
-    judge: Phase = field(default=Phase(steps=3000, batch=128, learning_rate=1e-3, ema=0.99))
+    vae: Phase = field(default=Phase(steps=10_000, batch=8, learning_rate=2e-3, ema=0.998))
     unet: Phase = field(default=Phase(steps=12_000, batch=40, learning_rate=1e-3, ema=0.998))
-    texture_share: float = 0.3
+    judge: Phase = field(default=Phase(steps=1500, batch=128, learning_rate=1e-3, ema=0.99))
+    recogniser: Phase = field(default=Phase(steps=1000, batch=128, learning_rate=1e-3, ema=0.99))
+    drawings: int = 20_000
+    texture_share: float = 0.2
     caption_dropout: float = 0.1
 
     def unet_config(self) -> UNetConfig:
@@ -110,6 +122,9 @@ class Recipe:
 
     def vae_config(self) -> VAEConfig:
         return VAEConfig.from_dict(VAE_JSON)
+
+    def classifier_config(self) -> ClassifierConfig:
+        return ClassifierConfig.from_dict(CLASSIFIER_JSON)
 
     def clip_config(self, vocab_size: int) -> CLIPConfig:
         text = TEXT_JSON | {"vocab_size": vocab_size}

@@ -1,10 +1,8 @@
 """A drawn, captioned world for training a tiny latent diffusion model: one to three things before a background."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, partial
-from multiprocessing import get_context
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,10 +13,9 @@ from rival_jax.training.grading import ODD_GRADES, Grade, grade, grade_odd, samp
 from rival_jax.training.objects import FLOATING, OBJECTS, draw_object
 from rival_jax.training.scenery import GROUNDS, SKIES, backdrop, landscape
 
-__all__ = ["ODD_GRADES", "Scene", "caption", "draw", "example", "grade_odd", "make_dataset", "sample_scene"]
+__all__ = ["ODD_GRADES", "Scene", "caption", "describe", "draw", "example", "grade_odd", "sample_scene"]
 
 _OVERSAMPLING = 4
-_CHUNK = 250
 
 SIZES = {"small": (0.20, 0.24), "middling": (0.27, 0.32), "large": (0.33, 0.37)}
 """Half an object's width, in shares of the picture's."""
@@ -224,25 +221,3 @@ def example(seed: int, index: int) -> tuple[Scene, str]:
     rng = np.random.default_rng([seed, index])
     scene = sample_scene(rng)
     return scene, caption(scene, rng)
-
-
-def _draw_chunk(indices: range, seed: int, size: int) -> tuple[np.ndarray, list[str]]:
-    examples = [example(seed, index) for index in indices]
-    return np.stack([np.asarray(draw(scene, size)) for scene, _ in examples]), [text for _, text in examples]
-
-
-def make_dataset(count: int, seed: int, size: int = 48, processes: int | None = None) -> tuple[np.ndarray, list[str]]:
-    """Pictures as uint8 (count, size, size, 3) and their captions; a seed gives the same ones for any `processes`.
-
-    `processes` defaults to the CPU count; processes are spawned, so a script
-    needs its `if __name__ == "__main__"`. Up to 250 pictures are drawn without any.
-    """
-    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-    work = partial(_draw_chunk, seed=seed, size=size)
-    processes = min(processes or os.cpu_count() or 1, len(chunks))
-    if processes == 1:
-        parts = [work(chunk) for chunk in chunks]
-    else:
-        with get_context("spawn").Pool(processes) as pool:
-            parts = pool.map(work, chunks, chunksize=1)
-    return np.concatenate([images for images, _ in parts]), [text for _, texts in parts for text in texts]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 from flax import nnx
@@ -27,13 +27,20 @@ from rival_jax.weights.headers import Stored, index
 from rival_jax.weights.rules import Layout, Table, assign, dotted, leaf_paths
 
 
+class Config(Protocol):
+    """A frozen dataclass read from a config.json."""
+
+    @classmethod
+    def from_dict(cls, config: dict[str, Any]) -> Config: ...
+
+
 @dataclass(frozen=True)
 class Part:
     """A network of a checkpoint: its folder, its class, how its config is read, its key table."""
 
     folder: str
     module: Callable[..., nnx.Module]
-    config: type[UNetConfig | VAEConfig | TextConfig | CLIPConfig]
+    config: type[Config]
     table: Table
 
 

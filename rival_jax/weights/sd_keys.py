@@ -79,6 +79,9 @@ CLIP = Table(
     aliases=((r"^logit_scale$", "temperature.logit_scale"),),
 )
 
+CLASSIFIER = Table((_CONV, Rule(r"objects|colours", "weight", "kernel", LINEAR), *_NORM_AND_BIAS))
+"""Not of Stable Diffusion: the embedded recogniser, named in the same way."""
+
 FLAX = Table(
     tuple(Rule(r"[\w.]+", leaf, leaf) for leaf in ("kernel", "bias", "scale", "embedding")),
     aliases=(

@@ -35,6 +35,7 @@ def test_a_table(short, tmp_path):
         (("3", "--exemplars", 0), "exemplars is 0, but must be"),
         (("3", "-n", 0), "num_variations is 0, but must be"),
         (("3", "--clip", "nowhere"), "nowhere is not a directory"),
+        (("quality", "--photos", "nowhere.png"), "nowhere.png"),
     ],
 )
 def test_bad_input(flags, sentence):

@@ -10,7 +10,8 @@ from rival_jax.evidence.exemplars import draw_exemplars
 from rival_jax.evidence.reproduce import Evidence
 from rival_jax.evidence.scores import MEASURES, measure
 from rival_jax.evidence.settings import TABLES, Setting
-from rival_jax.evidence.tables import markdown
+from rival_jax.evidence.store import Store
+from rival_jax.evidence.tables import markdown, quality_markdown
 from rival_jax.training.world import ODD_GRADES
 
 
@@ -27,7 +28,7 @@ class FlatJudge:
 
 @pytest.fixture
 def evidence(pipe, tmp_path):
-    return Evidence.prepare(pipe, FlatJudge(), 3, 2, tmp_path)
+    return Evidence.prepare(pipe, FlatJudge(), 3, 2, Store(tmp_path, ()))
 
 
 def test_exemplars():
@@ -61,9 +62,7 @@ def test_a_setting_is_measured_once(evidence, tmp_path, monkeypatch):
     """And read from the folder by the next run, bit for bit."""
     quick = Setting("quick", {"align": "none"}, num_inference_steps=2)
     first = evidence.scores(quick)
-    assert (
-        first["palette"].shape == (3,) and json.loads(next(tmp_path.glob("*.json")).read_text())["setting"] == "quick"
-    )
+    assert first["palette"].shape == (3,) and json.loads(next(tmp_path.glob("*.json")).read_text())["name"] == "quick"
     monkeypatch.setattr(Evidence, "images", None)
     again = evidence.scores(quick)
     assert all((first[name] == again[name]).all() for name in MEASURES)
@@ -85,3 +84,30 @@ def test_markdown():
     lines = markdown(settings, results, "base").splitlines()
     assert len(lines) == 4 and lines[2].startswith("| base | 1.000 / 0.200 / 0.800 | 1.500 |")
     assert lines[3].startswith("| other | - | 2.500 [+1.000, +1.000]* |")
+
+
+def test_quality_markdown():
+    """What is wanted stands beside what was measured, each in its unit."""
+    lines = quality_markdown({"VAE, world": 27.04, "object recognised, made": 0.85, "KID": 0.01234}).splitlines()
+    assert lines[2:] == [
+        "| VAE, world | at least 27.0 | 27.0 |",
+        "| object recognised, made | at least 85.0% | 85.0% |",
+        "| KID | - | 0.0123 |",
+    ]
+
+
+def test_other_weights_are_other_results(tmp_path):
+    """A store computes once for each name, question and set of weights."""
+    weights, folder = tmp_path / "weights", tmp_path / "results"
+    weights.mkdir()
+    folder.mkdir()
+    (weights / "model.safetensors").write_bytes(b"1")
+    store, calls = Store(folder, (weights,)), []
+
+    def compute() -> int:
+        calls.append(1)
+        return len(calls)
+
+    assert [store.kept("a", 1, compute), store.kept("a", 1, compute), store.kept("a", 2, compute)] == [1, 1, 2]
+    (weights / "model.safetensors").write_bytes(b"22")
+    assert store.kept("a", 1, compute) == 3 and len(list(folder.iterdir())) == 3

@@ -29,23 +29,6 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(directory)
 
 
-def test_dataset_is_the_same_for_any_number_of_processes() -> None:
-    images, texts = world.make_dataset(260, seed=7, size=16, processes=1)
-    again, again_texts = world.make_dataset(260, seed=7, size=16, processes=2)
-    assert images.shape == (260, 16, 16, 3) and images.dtype == np.uint8
-    np.testing.assert_array_equal(images, again)
-    assert texts == again_texts
-
-
-def test_a_shorter_dataset_is_the_start_of_a_longer_one() -> None:
-    images, texts = world.make_dataset(8, seed=3)
-    fewer, fewer_texts = world.make_dataset(5, seed=3)
-    np.testing.assert_array_equal(images[:5], fewer)
-    assert texts[:5] == fewer_texts
-    other, _ = world.make_dataset(5, seed=4)
-    assert (other != fewer).any()
-
-
 def test_every_size_shows_the_same_composition() -> None:
     scene = world.example(0, 2)[0]
     small, large = world.draw(scene, 48), world.draw(scene, 192)

@@ -1,0 +1,109 @@
+"""How good the embedded model is: its autoencoder, its obedience to prompts, its pictures, its inversion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rival_jax.codec import decode, encode
+from rival_jax.evidence.exemplars import draw_exemplars
+from rival_jax.evidence.figures import prompt_sheet
+from rival_jax.evidence.store import Store
+from rival_jax.images import load_images
+from rival_jax.inversion import Chain
+from rival_jax.metrics.judge import Judge
+from rival_jax.metrics.kid import kid
+from rival_jax.metrics.recogniser import Recogniser
+from rival_jax.pipeline import RivalPipeline
+from rival_jax.steps import Progress
+from rival_jax.training.datasets import Labelled, labelled
+
+_TOGETHER, _PROMPTS, _SHOWN = 50, 500, 32
+_SEED = 3_000_003
+"""Of scenes that no training draws."""
+
+
+def quality(
+    pipe: RivalPipeline, judge: Judge, count: int, photos: Sequence[Path], store: Store, progress: Progress
+) -> dict[str, float]:
+    """All figures by their names, over `count` drawings and held-out exemplars each, and 500 prompts.
+
+    The pictures of the first prompts are left in the folder as text-to-image.png.
+    """
+    world = labelled(_PROMPTS, _SEED, pipe.size, processes=1)
+    drawn = {"world": (world.pictures[:count], world.captions[:count]), "exemplars": draw_exemplars(count, pipe.size)}
+
+    def autoencoder() -> dict[str, float]:
+        kinds = {name: pictures for name, (pictures, _) in drawn.items()}
+        if photos:
+            kinds["photos"] = load_images(list(photos), pipe.size, pipe.size)
+        decoded = {name: through_autoencoder(pipe, pictures) for name, pictures in kinds.items()}
+        return {f"VAE, {name}": float(psnr(kinds[name], pictures).mean()) for name, pictures in decoded.items()}
+
+    def inversion() -> dict[str, float]:
+        return {f"inversion, {name}": float(inversion_psnr(pipe, *kind).mean()) for name, kind in drawn.items()}
+
+    def prompts() -> dict[str, float]:
+        made = text_to_image(pipe, world.captions)
+        prompt_sheet(made[:_SHOWN], world.captions[:_SHOWN]).save(store.folder / "text-to-image.png")
+        return prompt_control(made, world, judge, Recogniser.from_pretrained())
+
+    stamps = [(str(photo), photo.stat().st_mtime_ns) for photo in photos]
+    groups = ("autoencoder", stamps, autoencoder), ("inversion", [], inversion), ("prompts", [], prompts)
+    results = {}
+    for number, (name, what, compute) in enumerate(groups, start=1):
+        results |= store.kept(name, [count, pipe.dtype, what], compute)
+        progress("quality", number, len(groups))
+    return results
+
+
+def psnr(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Decibels (n,) between pictures (n, H, W, 3) uint8."""
+    errors = np.square(pictures.astype(np.float64) - others).mean(axis=(1, 2, 3))
+    return 10 * np.log10(255**2 / np.maximum(errors, 1e-6))
+
+
+def through_autoencoder(pipe: RivalPipeline, pictures: np.ndarray) -> np.ndarray:
+    """Pictures (n, H, W, 3) uint8, encoded and decoded."""
+    parts = [pictures[start : start + _TOGETHER] for start in range(0, len(pictures), _TOGETHER)]
+    return np.concatenate([np.asarray(decode(pipe.vae, encode(pipe.vae, part)[:, None]))[:, 0] for part in parts])
+
+
+def inversion_psnr(pipe: RivalPipeline, pictures: np.ndarray, captions: Sequence[str]) -> np.ndarray:
+    """Decibels (n,) between the autoencoder's pictures and those that DDIM inversion and plain DDIM lead back to."""
+    chain = pipe.invert(pictures, captions)
+    return psnr(through_autoencoder(pipe, pictures), pipe.reconstruct(chain))
+
+
+def text_to_image(pipe: RivalPipeline, prompts: Sequence[str], guidance_scale: float = 7.0) -> np.ndarray:
+    """Pictures (n, H, W, 3) uint8 of prompts in 50 steps, with nothing read from any exemplar."""
+    plainly = {"initial": "random", "align": "none", "attention_start": 0, "guidance_scale": guidance_scale}
+    pictures = []
+    for start in range(0, len(prompts), _TOGETHER):
+        rows = list(prompts[start : start + _TOGETHER])
+        seeds = list(range(start, start + len(rows)))
+        pictures.append(pipe.vary(_nothing(pipe, len(rows), 50), rows, seed=seeds, **plainly).images[:, 0])
+    return np.concatenate(pictures)
+
+
+def _nothing(pipe: RivalPipeline, count: int, steps: int) -> Chain:
+    """A chain of no exemplar, for what does not look at it."""
+    side = pipe.size // pipe.vae.config.factor
+    latents = np.zeros((steps + 1, count, side, side, pipe.unet.config.in_channels), np.float32)
+    return Chain(latents, np.zeros((count, pipe.size, pipe.size, 3), np.uint8), ("",) * count, "target")
+
+
+def prompt_control(made: np.ndarray, wanted: Labelled, judge: Judge, recogniser: Recogniser) -> dict[str, float]:
+    """Pictures (n, H, W, 3) uint8 made from descriptions against the drawings described.
+
+    The shares whose thing, and whose colour, is recognised as the named one; the same of the drawings, which is the
+    most that can be reached; and the KID between the two by the judge's features.
+    """
+    results = {}
+    for name, pictures in (("made", made), ("drawn", wanted.pictures)):
+        objects, colours = recogniser(pictures)
+        results[f"object recognised, {name}"] = float((objects == wanted.objects).mean())
+        results[f"colour recognised, {name}"] = float((colours == wanted.colours).mean())
+    return results | {"KID": kid(judge.embed_images(made), judge.embed_images(wanted.pictures))}
