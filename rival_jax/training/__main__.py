@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import tyro
 from flax import nnx
+from rich.console import Console
 from transformers import CLIPTokenizer
 
+from rival_jax.progress import shown_on
 from rival_jax.training import autoencoder, contrastive, diffusion, export, recognition
 from rival_jax.training.datasets import labelled, make_dataset
 from rival_jax.training.devices import use_all_cores
@@ -32,9 +34,18 @@ class Train:
     recipe: Recipe = field(default_factory=Recipe)
 
 
+Show = Callable[[str, int, int, str], None]
+
+
 def main() -> None:
     args = tyro.cli(Train, description=__doc__)
     use_all_cores()
+    with shown_on(Console(stderr=True)) as show:
+        train(args, show)
+
+
+def train(args: Train, show: Show) -> None:
+    """All phases in order; those that are done are read from the work folder."""
     recipe, work, tiny = args.recipe, args.work, args.out / "tiny"
     work.mkdir(parents=True, exist_ok=True)
     _keep_recipe(recipe, work / "recipe.json")
@@ -45,26 +56,26 @@ def main() -> None:
     ids = _ids(tokenizer, captions)
     config = recipe.clip_config(len(tokenizer))
 
-    clip, _ = contrastive.train(pictures, ids, config, recipe.clip, recipe.seed, work / "clip", _reporter("clip"))
+    clip, _ = contrastive.train(pictures, ids, config, recipe.clip, recipe.seed, work / "clip", _reporter(show, "clip"))
     export.write_text_encoder(tiny, clip.text_model, tokenizer)
 
     textures = make_textures(recipe.textures, recipe.seed, PICTURE)
-    vae_def, vae = autoencoder.train(pictures, textures, recipe, work / "vae", _reporter("vae"))
+    vae_def, vae = autoencoder.train(pictures, textures, recipe, work / "vae", _reporter(show, "vae"))
     latents = autoencoder.encode(vae_def, vae, pictures)
     scaling = float(1 / latents.std())
     export.write_vae(tiny, vae, scaling)
 
     empty, text = _ids(tokenizer, [""])[0], nnx.split(clip.text_model)
-    _, unet = diffusion.train(latents * scaling, ids, empty, text, recipe, work / "unet", _reporter("unet"))
+    _, unet = diffusion.train(latents * scaling, ids, empty, text, recipe, work / "unet", _reporter(show, "unet"))
     export.write_unet(tiny, unet)
     export.write_pipeline(tiny)
 
     seed = recipe.seed + 100  # other weights, batches and drawings than the model's own
-    pair = contrastive.train(pictures, ids, config, recipe.judge, seed, work / "judge", _reporter("judge"))
+    pair = contrastive.train(pictures, ids, config, recipe.judge, seed, work / "judge", _reporter(show, "judge"))
     export.write_judge(args.out / "judge", *pair, tokenizer)
 
     drawn, sorts = labelled(recipe.drawings, seed, PICTURE), recipe.classifier_config()
-    state = recognition.train(drawn, sorts, recipe.recogniser, seed, work / "recogniser", _reporter("recogniser"))
+    state = recognition.train(drawn, sorts, recipe.recogniser, seed, work / "recogniser", _reporter(show, "recogniser"))
     export.write_recogniser(args.out / "recogniser", state)
 
 
@@ -91,8 +102,8 @@ def _ids(tokenizer: CLIPTokenizer, captions: list[str]) -> np.ndarray:
     return encoded["input_ids"].astype(np.int32)
 
 
-def _reporter(name: str) -> Callable[[int, int, float], None]:
-    return lambda step, steps, loss: print(f"{name} {step}/{steps} loss {loss:.4f}", flush=True)
+def _reporter(show: Show, name: str) -> Callable[[int, int, float], None]:
+    return lambda step, steps, loss: show(name, step, steps, f"loss {loss:.4f}")
 
 
 if __name__ == "__main__":
