@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from rival_jax.options import Align, DType, Evidence, Initial, Reference, TimestepConvention
+from rival_jax.options import Align, DType, Initial, Reference, TimestepConvention, Topic
 
 REPEATED = ("prompt", "source_prompt", "negative_prompt", "seed")
 """Flags that may be given once a photo; they replace a config file's values, not extend them."""
@@ -90,7 +90,7 @@ class Reproduce:
     """
 
     evidence: Annotated[
-        Positional[tuple[Evidence, ...]], arg(metavar="[3|4|5|variants|figures|quality ...]", help_behavior_hint="")
+        Positional[tuple[Topic, ...]], arg(metavar="[3|4|5|variants|figures|quality ...]", help_behavior_hint="")
     ] = ("3",)
     """Tables of the paper's appendix, our variants, Fig. 11 and 12, or the model's own figures; by default Table 3."""
     out: Path = Path("evidence")

@@ -34,8 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
             from rival_jax.progress import shown_on
 
             with shown_on(console) as progress:
-                tables = reproduce(command, progress)
+                tables, files = reproduce(command, progress)
             print(tables, flush=True)
+            _say(console, f"{command.out} has {', '.join(file.name for file in files)}.")
         else:
             from rival_jax.info import describe
 

@@ -15,7 +15,7 @@ TimestepConvention = Literal["target", "current"]
 DType = Literal["float32", "bfloat16", "float16"]
 """Of the UNet's and the text encoder's weights and arithmetic."""
 
-Evidence = Literal["3", "4", "5", "variants", "figures", "quality"]
+Topic = Literal["3", "4", "5", "variants", "figures", "quality"]
 """Tables of the paper's Appendix D, what the paper leaves open, its Fig. 11 and 12, and how good the model is."""
 
 INITIALS, ALIGNMENTS, REFERENCES = get_args(Initial), get_args(Align), get_args(Reference)

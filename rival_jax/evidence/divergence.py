@@ -14,6 +14,7 @@ from rival_jax.inversion import Chain
 from rival_jax.models.attention import Attention, plain, sdpa
 from rival_jax.models.network import Network
 from rival_jax.pipeline import RivalPipeline
+from rival_jax.text import embed
 
 
 def gaussian_kl(latents: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -65,16 +66,20 @@ def divergence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of a generation with these options: the KL divergence to the chain and the share of attention that the reference
     would get beside the row itself, at chain indices T ... 0 and T ... 1, means over exemplars.
+
+    Differs from the paper's Fig. 12: the share is of a further pass over both chains' latents, whatever the generation
+    itself attended to, and the mean of all layers, not the bottleneck's.
     """
     timesteps = pipe.schedule.timesteps(chain.num_inference_steps)
-    text = pipe._embed(tuple(captions))
+    text = embed(pipe.text_encoder, pipe.tokenizer(tuple(captions)))
     kls, shares = [], []
 
     def watch(index: int, latents: jax.Array) -> None:
         kls.append(gaussian_kl(np.asarray(latents[:, 0]), np.asarray(chain.latents[index])).mean())
         if index:
             arguments = latents[:, 0], jnp.asarray(chain.latents[index]), np.int32(timesteps[index - 1]), text
-            shares.append(float(_share(pipe.unet, *arguments)))
+            with jax.default_matmul_precision("highest"):
+                shares.append(float(_share(pipe.unet, *arguments)))
 
     pipe.vary(chain, list(captions), watch=watch, seed=list(range(len(captions))), **options)
     return np.asarray(kls), np.asarray(shares)

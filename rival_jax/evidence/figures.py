@@ -9,32 +9,27 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from rival_jax.evidence.divergence import divergence
+from rival_jax.evidence.settings import PAPER, TABLE_3
 from rival_jax.inversion import Chain
 from rival_jax.pipeline import RivalPipeline
 
-_GUIDANCE = (3, 5, 7, 9, 11, 13, 15)
+_GUIDANCE = (3.0, 5.0, 7.0, 9.0, 11.0, 13.0, 15.0)
 _CELL, _GAP, _FONT, _SMALL = 144, 6, 14, 11  # pixels
 _WIDTH, _HEIGHT, _MARGIN = 560, 320, 48  # pixels, of one chart
 _INKS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8d6a9f", "#e08e45")
 
-ABLATIONS = {
-    "full": {},
-    "w/o noise alignment": {"align": "none"},
-    "w/o attention": {"attention_start": 0},
-    "w/o initialisation": {"initial": "random"},
-    "text to image": {"initial": "random", "align": "none", "attention_start": 0},
-}
-"""What Fig. 12 compares."""
+ABLATIONS = ("full", "w/o NA", "w/o AI & AF", "w/o LI", "baseline")
+"""The rows of Table 3 that Fig. 12 compares."""
 
 
 def guidance_sheet(pipe: RivalPipeline, chain: Chain, captions: tuple[str, ...]) -> Image.Image:
     """Fig. 11: for each exemplar two rows, with and without noise alignment, over guidance scales."""
-    columns = ["exemplar", *(f"m = {scale}" for scale in _GUIDANCE)]
-    cells = [
-        [chain.pixels]
-        + [pipe.vary(chain, captions, guidance_scale=scale, align=align).images[:, 0] for scale in _GUIDANCE]
-        for align in ("noise", "none")
-    ]
+    columns = ["exemplar", *(f"m = {scale:g}" for scale in _GUIDANCE)]
+
+    def drawn(align: str, scale: float) -> np.ndarray:
+        return pipe.vary(chain, captions, **PAPER | {"guidance_scale": scale, "align": align}).images[:, 0]
+
+    cells = [[chain.pixels, *(drawn(align, scale) for scale in _GUIDANCE)] for align in ("noise", "none")]
     rows = [[pictures[index] for pictures in row] for index in range(len(captions)) for row in cells]
     names = [f"align={name}" for _ in captions for name in ("noise", "none")]
     step, left = _CELL + _GAP, 96
@@ -66,7 +61,8 @@ def prompt_sheet(pictures: np.ndarray, prompts: Sequence[str]) -> Image.Image:
 
 def divergence_charts(pipe: RivalPipeline, chain: Chain, captions: tuple[str, ...]) -> Image.Image:
     """Fig. 12: KL divergence of the chains' latents, and the reference's share of attention, over the timesteps."""
-    curves = {name: divergence(pipe, chain, captions, **options) for name, options in ABLATIONS.items()}
+    rows = {row.name: PAPER | row.options for row in TABLE_3}
+    curves = {name: divergence(pipe, chain, captions, **rows[name]) for name in ABLATIONS}
     timesteps = pipe.schedule.timesteps(chain.num_inference_steps)[::-1]
     kls = {name: kl[:-1] for name, (kl, _) in curves.items()}
     shares = {name: share for name, (_, share) in curves.items()}
@@ -95,7 +91,7 @@ def _chart(title: str, timesteps: np.ndarray, curves: Mapping[str, np.ndarray]) 
         draw.text((_MARGIN - 4, y), f"{value:.2f}", fill="black", font=font, anchor="rm")
     for timestep, x in ((999, _MARGIN), (0, _WIDTH - 12)):
         draw.text((x, _HEIGHT - 14), f"t = {timestep}", fill="black", font=font, anchor="mm" if timestep else "rm")
-    for number, (ink, (name, values)) in enumerate(zip(_INKS, curves.items(), strict=False)):
+    for number, (ink, (name, values)) in enumerate(zip(_INKS, curves.items(), strict=True)):
         xs = _MARGIN + (999 - timesteps) / 999 * (_WIDTH - 12 - _MARGIN)
         ys = _HEIGHT - 34 - (values - low) / max(high - low, 1e-9) * (_HEIGHT - 68)
         draw.line(list(zip(xs.tolist(), ys.tolist(), strict=True)), fill=ink, width=2)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rival_jax.codec import decode, encode
-from rival_jax.evidence.exemplars import draw_exemplars
+from rival_jax.evidence.experiment import Experiment
 from rival_jax.evidence.figures import prompt_sheet
-from rival_jax.evidence.store import Store
+from rival_jax.evidence.settings import PAPER, TEXT_TO_IMAGE
+from rival_jax.evidence.store import digest_of
 from rival_jax.images import load_images
 from rival_jax.inversion import Chain
 from rival_jax.metrics.judge import Judge
@@ -25,20 +27,22 @@ _SEED = 3_000_003
 """Of scenes that no training draws."""
 
 
-def quality(
-    pipe: RivalPipeline, judge: Judge, count: int, photos: Sequence[Path], store: Store, progress: Progress
-) -> dict[str, float]:
-    """All figures by their names, over `count` drawings and held-out exemplars each, and 500 prompts.
+def quality(experiment: Experiment, photos: Sequence[Path], progress: Progress) -> dict[str, float]:
+    """All figures by their names: over as many drawings as exemplars, over the exemplars, and over 500 prompts.
 
     The pictures of the first prompts are left in the folder as text-to-image.png.
     """
-    world = labelled(_PROMPTS, _SEED, pipe.size, processes=1)
-    drawn = {"world": (world.pictures[:count], world.captions[:count]), "exemplars": draw_exemplars(count, pipe.size)}
+    pipe, store, count = experiment.pipe, experiment.store, len(experiment.captions)
+    world = labelled(max(_PROMPTS, count), _SEED, pipe.size, processes=1)
+    drawn = {
+        "world": (world.pictures[:count], world.captions[:count]),
+        "exemplars": (experiment.exemplars, experiment.captions),
+    }
+    natural = load_images(list(photos), pipe.size, pipe.size) if photos else None
 
     def autoencoder() -> dict[str, float]:
         kinds = {name: pictures for name, (pictures, _) in drawn.items()}
-        if photos:
-            kinds["photos"] = load_images(list(photos), pipe.size, pipe.size)
+        kinds |= {} if natural is None else {"photos": natural}
         decoded = {name: through_autoencoder(pipe, pictures) for name, pictures in kinds.items()}
         return {f"VAE, {name}": float(psnr(kinds[name], pictures).mean()) for name, pictures in decoded.items()}
 
@@ -46,15 +50,20 @@ def quality(
         return {f"inversion, {name}": float(inversion_psnr(pipe, *kind).mean()) for name, kind in drawn.items()}
 
     def prompts() -> dict[str, float]:
-        made = text_to_image(pipe, world.captions)
-        prompt_sheet(made[:_SHOWN], world.captions[:_SHOWN]).save(store.folder / "text-to-image.png")
-        return prompt_control(made, world, judge, Recogniser.from_pretrained())
+        wanted = world.first(_PROMPTS)
+        made = text_to_image(pipe, wanted.captions)
+        store.write_png("text-to-image.png", prompt_sheet(made[:_SHOWN], wanted.captions[:_SHOWN]))
+        return prompt_control(made, wanted, experiment.judge, Recogniser.from_pretrained())
 
-    stamps = [(str(photo), photo.stat().st_mtime_ns) for photo in photos]
-    groups = ("autoencoder", stamps, autoencoder), ("inversion", [], inversion), ("prompts", [], prompts)
+    of_pictures = [pipe.dtype, *(digest_of(pictures) for pictures, _ in drawn.values())]
+    groups = (
+        ("autoencoder", [*of_pictures, "" if natural is None else digest_of(natural)], autoencoder),
+        ("inversion", of_pictures, inversion),
+        ("prompts", [pipe.dtype, world.captions[:_PROMPTS]], prompts),
+    )
     results = {}
-    for number, (name, what, compute) in enumerate(groups, start=1):
-        results |= store.kept(name, [count, pipe.dtype, what], compute)
+    for number, (name, question, compute) in enumerate(groups, start=1):
+        results |= store.kept(name, [name, question], compute)
         progress("quality", number, len(groups))
     return results
 
@@ -73,18 +82,21 @@ def through_autoencoder(pipe: RivalPipeline, pictures: np.ndarray) -> np.ndarray
 
 def inversion_psnr(pipe: RivalPipeline, pictures: np.ndarray, captions: Sequence[str]) -> np.ndarray:
     """Decibels (n,) between the autoencoder's pictures and those that DDIM inversion and plain DDIM lead back to."""
-    chain = pipe.invert(pictures, captions)
-    return psnr(through_autoencoder(pipe, pictures), pipe.reconstruct(chain))
+    returned = []
+    for start in range(0, len(pictures), _TOGETHER):
+        rows = slice(start, start + _TOGETHER)
+        returned.append(pipe.reconstruct(pipe.invert(pictures[rows], captions[rows])))
+    return psnr(through_autoencoder(pipe, pictures), np.concatenate(returned))
 
 
 def text_to_image(pipe: RivalPipeline, prompts: Sequence[str], guidance_scale: float = 7.0) -> np.ndarray:
     """Pictures (n, H, W, 3) uint8 of prompts in 50 steps, with nothing read from any exemplar."""
-    plainly = {"initial": "random", "align": "none", "attention_start": 0, "guidance_scale": guidance_scale}
+    options: dict[str, Any] = PAPER | TEXT_TO_IMAGE | {"guidance_scale": guidance_scale}
     pictures = []
     for start in range(0, len(prompts), _TOGETHER):
         rows = list(prompts[start : start + _TOGETHER])
         seeds = list(range(start, start + len(rows)))
-        pictures.append(pipe.vary(_nothing(pipe, len(rows), 50), rows, seed=seeds, **plainly).images[:, 0])
+        pictures.append(pipe.vary(_nothing(pipe, len(rows), 50), rows, seed=seeds, **options).images[:, 0])
     return np.concatenate(pictures)
 
 
@@ -106,4 +118,4 @@ def prompt_control(made: np.ndarray, wanted: Labelled, judge: Judge, recogniser:
         objects, colours = recogniser(pictures)
         results[f"object recognised, {name}"] = float((objects == wanted.objects).mean())
         results[f"colour recognised, {name}"] = float((colours == wanted.colours).mean())
-    return results | {"KID": kid(judge.embed_images(made), judge.embed_images(wanted.pictures))}
+    return results | {"KID x 1000": 1000 * kid(judge.embed_images(made), judge.embed_images(wanted.pictures))}

@@ -13,11 +13,15 @@ Scores = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Setting:
-    """One row: what is passed to `vary`, how its chain was inverted, and the paper's own scores, if it has any."""
+    """One row: what `vary` is told besides PAPER, the paper's own scores, how its chain was inverted.
+
+    `against` names the row that this one is compared with; by default the table's first.
+    """
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
     paper: Scores | None = None
+    against: str = ""
     num_inference_steps: int = 50
     timestep_convention: TimestepConvention = "target"
     source: Literal["caption", "empty"] = "caption"
@@ -28,29 +32,41 @@ class Setting:
         return self.num_inference_steps, self.timestep_convention, self.source
 
 
-DEFAULTS = {"guidance_scale": 7, "t_align": 600, "t_early": 600}
-"""What a setting that says nothing else runs with, as far as settings say it."""
+PAPER: dict[str, Any] = {
+    "negative_prompt": "",
+    "guidance_scale": 7.0,
+    "t_align": 600,
+    "t_early": 600,
+    "attention_start": 1000,
+    "initial": "shuffle",
+    "reference": "shared",
+    "align": "noise",
+}
+"""The paper's arguments, whatever the defaults of `vary` are; a row says what it does otherwise."""
 
 _NO_ATTENTION = {"attention_start": 0}
 _CONCAT_ONLY = {"t_align": 1000}
 _NO_START = {"initial": "random"}
 _NO_ALIGNMENT = {"align": "none"}
 
+TEXT_TO_IMAGE: dict[str, Any] = _NO_ATTENTION | _NO_START | _NO_ALIGNMENT
+"""Nothing of an exemplar."""
+
 TABLE_3 = (
-    Setting("baseline", _NO_ATTENTION | _NO_START | _NO_ALIGNMENT, (3.917, 0.266, 0.751)),
+    Setting("baseline", TEXT_TO_IMAGE, (3.917, 0.266, 0.751)),
     Setting("AI", _CONCAT_ONLY | _NO_START | _NO_ALIGNMENT, (3.564, 0.277, 0.804)),
     Setting("AF", _NO_START | _NO_ALIGNMENT, (3.518, 0.274, 0.820)),
     Setting("LI", _NO_ATTENTION | _NO_ALIGNMENT, (3.102, 0.268, 0.764)),
     Setting("NA", _NO_ATTENTION | _NO_START, (3.661, 0.251, 0.647)),
-    Setting("w/o AI & AF", _NO_ATTENTION, (2.576, 0.276, 0.760)),
-    Setting("w/o AF & NA", _CONCAT_ONLY | _NO_ALIGNMENT, (2.419, 0.279, 0.817)),
-    Setting("w/o AF", _CONCAT_ONLY, (1.902, 0.274, 0.818)),
-    Setting("w/o LI", _NO_START, (3.741, 0.242, 0.653)),
-    Setting("w/o NA", _NO_ALIGNMENT, (2.335, 0.267, 0.839)),
     Setting("full", {}, (1.810, 0.268, 0.846)),
+    Setting("w/o AI & AF", _NO_ATTENTION, (2.576, 0.276, 0.760), "full"),
+    Setting("w/o AF & NA", _CONCAT_ONLY | _NO_ALIGNMENT, (2.419, 0.279, 0.817), "full"),
+    Setting("w/o AF", _CONCAT_ONLY, (1.902, 0.274, 0.818), "full"),
+    Setting("w/o LI", _NO_START, (3.741, 0.242, 0.653), "full"),
+    Setting("w/o NA", _NO_ALIGNMENT, (2.335, 0.267, 0.839), "full"),
 )
 """AI: attention injection (concat throughout); AF: attention fusion (replace early); LI: latents initialised from the
-chain; NA: noise alignment."""
+chain; NA: noise alignment. A component alone is compared with the baseline, what is left without it with the whole."""
 
 
 def _boundaries(t_align: int, t_early: int, paper: Scores) -> Setting:
@@ -74,9 +90,13 @@ _GUIDANCE = {
     9: (1.829, 0.273, 0.845),
     11: (1.902, 0.271, 0.838),
 }
-TABLE_5 = tuple(Setting(f"guidance {scale}", {"guidance_scale": scale}, paper) for scale, paper in _GUIDANCE.items())
+TABLE_5 = tuple(
+    Setting(f"guidance {scale}", {"guidance_scale": float(scale)}, paper, "guidance 7")
+    for scale, paper in _GUIDANCE.items()
+)
 
 _LATENT = {"align": "latent", "t_early": 300}
+_GENTLE = _LATENT | {"guidance_scale": 5.0}
 VARIANTS = (
     Setting("full"),
     Setting("paired reference", {"reference": "paired"}),
@@ -84,11 +104,11 @@ VARIANTS = (
     Setting("empty source prompt", source="empty"),
     Setting("gaussian start", {"initial": "gaussian"}),
     Setting("latent alignment", _LATENT),
-    Setting("latent alignment, guidance 5", _LATENT | {"guidance_scale": 5}),
-    Setting("latent alignment, guidance 3", _LATENT | {"guidance_scale": 3}),
+    Setting("latent alignment, guidance 5", _GENTLE),
+    Setting("latent alignment, guidance 3", _LATENT | {"guidance_scale": 3.0}),
     *(Setting(f"T = {steps}", num_inference_steps=steps) for steps in (30, 20, 10)),
     *(
-        Setting(f"latent alignment, guidance 5, T = {steps}", _LATENT | {"guidance_scale": 5}, None, steps)
+        Setting(f"latent alignment, guidance 5, T = {steps}", _GENTLE, num_inference_steps=steps)
         for steps in (30, 20, 10)
     ),
 )

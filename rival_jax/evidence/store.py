@@ -3,30 +3,52 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of JSON files, each named by everything that its numbers follow from.
+    """A folder of JSON files, each named by a digest of the question that its numbers answer.
 
-    `weights` are the directories of the networks in use: other or newer files there are other numbers.
+    `networks` are the directories of the networks in use: other or newer files there are other questions. The
+    program itself is not part of the digest; after a change of the method take another folder.
     """
 
     folder: Path
-    weights: tuple[Path, ...]
+    networks: tuple[Path, ...]
 
-    def kept(self, name: str, what: Any, compute: Callable[[], Any]) -> Any:
-        """What `compute` returns (plain JSON), from the folder if it was computed for the same `name` and `what`."""
-        files = sorted(file for directory in self.weights for file in directory.rglob("*.safetensors"))
+    def kept(self, name: str, question: Any, compute: Callable[[], Any]) -> Any:
+        """What `compute` returns (plain JSON), from the folder if it was computed for the same `question`."""
+        files = sorted(file for folder in self.networks for file in folder.resolve().rglob("*") if file.is_file())
         stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        digest = hashlib.sha256(json.dumps([name, what, stamps]).encode()).hexdigest()
-        path = self.folder / f"{digest[:16]}.json"
-        if not path.exists():
-            path.with_suffix(".tmp").write_text(json.dumps({"name": name, "results": compute()}))
-            path.with_suffix(".tmp").replace(path)
-        return json.loads(path.read_text())["results"]
+        digest = hashlib.sha256(json.dumps([question, stamps]).encode()).hexdigest()
+        file = f"{digest[:16]}.json"
+        if not (self.folder / file).exists():
+            self.write(file, json.dumps({"name": name, "results": compute()}).encode())
+        return json.loads((self.folder / file).read_text())["results"]
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Puts a whole file in place of an older one, or none; returns its path."""
+        path = self.folder / name
+        temporary = path.with_name(f".{name}.tmp")
+        temporary.write_bytes(data)
+        return temporary.replace(path)
+
+    def write_png(self, name: str, image: Image.Image) -> Path:
+        """A picture, as `write`."""
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        return self.write(name, buffer.getvalue())
+
+
+def digest_of(array: np.ndarray) -> str:
+    """What tells one array from another in a question."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]

@@ -45,10 +45,9 @@ class Judge:
                 f"{directory} is not a directory; give one that holds a CLIP model in transformers' layout."
             )
         parts = plan(directory, CLIP, jnp.float32)
-        preprocessing = read_json(directory / "preprocessor_config.json")
-        statistics = (np.asarray(preprocessing.get(f"image_{name}", value), np.float32) for name, value in _NORMAL)
+        mean, std = _normalisation(directory)
         tokenizer = Tokenizer.from_pretrained(directory, parts.config.text)
-        return cls(Network(parts.graphdef, load_state(parts), parts.config), tokenizer, *statistics)
+        return cls(Network(parts.graphdef, load_state(parts), parts.config), tokenizer, mean, std)
 
     def embed_images(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
         """Unit vectors (n, d) float32 of pictures (n, H, W, 3) uint8, each resized and cropped to what CLIP reads."""
@@ -60,9 +59,24 @@ class Judge:
         return in_batches(partial(_apply, self.clip, method="embed_text"), self.tokenizer(tuple(texts)))
 
 
-_NORMAL = (("mean", _MEAN), ("std", _STD))
+def _normalisation(directory: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (3,) of the pixels that CLIP was trained on.
+
+    From preprocessor_config.json, or from processor_config.json, where transformers 5 writes it for a whole processor.
+    Differs from transformers: pictures are always resized and cropped to the config's size, bicubic.
+    """
+    whole, part = directory / "processor_config.json", directory / "preprocessor_config.json"
+    settings = read_json(whole).get("image_processor", {}) if whole.is_file() else read_json(part)
+    statistics = []
+    for name, usual in (("image_mean", _MEAN), ("image_std", _STD)):
+        values = settings.get(name, usual)
+        if len(values) != 3 or not all(isinstance(value, int | float) for value in values):
+            raise InputError(f"{name} in {directory} is {values}, but must be three numbers.")
+        statistics.append(np.asarray(values, np.float32))
+    return statistics[0], statistics[1]
 
 
 @partial(jax.jit, static_argnames=("method",))
 def _apply(clip: Network, rows: jax.Array, method: str) -> jax.Array:
-    return getattr(clip.module(), method)(rows)
+    with jax.default_matmul_precision("highest"):
+        return getattr(clip.module(), method)(rows)

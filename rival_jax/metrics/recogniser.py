@@ -89,4 +89,5 @@ class Recogniser:
 
 @jax.jit
 def _logits(classifier: Network, pixels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return classifier.module()(pixels)
+    with jax.default_matmul_precision("highest"):
+        return classifier.module()(pixels)

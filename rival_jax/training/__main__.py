@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def train(args: Train, show: Show) -> None:
-    """All phases in order; those that are done are read from the work folder."""
+    """All phases in order; what is done is read from the work folder."""
     recipe, work, tiny = args.recipe, args.work, args.out / "tiny"
     work.mkdir(parents=True, exist_ok=True)
     _keep_recipe(recipe, work / "recipe.json")
@@ -59,9 +59,9 @@ def train(args: Train, show: Show) -> None:
     clip, _ = contrastive.train(pictures, ids, config, recipe.clip, recipe.seed, work / "clip", _reporter(show, "clip"))
     export.write_text_encoder(tiny, clip.text_model, tokenizer)
 
-    textures = make_textures(recipe.textures, recipe.seed, PICTURE)
+    textures = _kept(work / "textures.npy", lambda: make_textures(recipe.textures, recipe.seed, PICTURE))
     vae_def, vae = autoencoder.train(pictures, textures, recipe, work / "vae", _reporter(show, "vae"))
-    latents = autoencoder.encode(vae_def, vae, pictures)
+    latents = _kept(work / "latents.npy", lambda: autoencoder.encode(vae_def, vae, pictures))
     scaling = float(1 / latents.std())
     export.write_vae(tiny, vae, scaling)
 
@@ -88,13 +88,24 @@ def _keep_recipe(recipe: Recipe, path: Path) -> None:
 
 
 def _world(recipe: Recipe, work: Path) -> tuple[np.ndarray, list[str]]:
-    pictures, captions = work / "pictures.npy", work / "captions.json"
-    if not captions.exists():
-        drawn, texts = make_dataset(recipe.pictures, recipe.seed, PICTURE)
-        np.save(pictures, drawn)
-        captions.with_suffix(".tmp").write_text(json.dumps(texts))
-        captions.with_suffix(".tmp").replace(captions)  # whole, or not there: it says that the pictures are
-    return np.load(pictures), json.loads(captions.read_text())
+    captions = work / "captions.json"
+
+    def draw() -> np.ndarray:
+        pictures, texts = make_dataset(recipe.pictures, recipe.seed, PICTURE)
+        captions.write_text(json.dumps(texts))
+        return pictures
+
+    pictures = _kept(work / "pictures.npy", draw)  # last of the two: where it is, the captions are whole
+    return pictures, json.loads(captions.read_text())
+
+
+def _kept(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """An array that is computed once and then read; a file of that name is whole."""
+    if not path.exists():
+        temporary = path.with_name(f"part-{path.name}")
+        np.save(temporary, compute())
+        temporary.replace(path)
+    return np.load(path)
 
 
 def _ids(tokenizer: CLIPTokenizer, captions: list[str]) -> np.ndarray:

@@ -36,6 +36,10 @@ class Labelled:
     objects: np.ndarray
     colours: np.ndarray
 
+    def first(self, count: int) -> Labelled:
+        """The first `count` of them."""
+        return Labelled(self.pictures[:count], self.captions[:count], self.objects[:count], self.colours[:count])
+
 
 def labelled(count: int, seed: int, size: int = 48, processes: int | None = None) -> Labelled:
     """Pictures that say what they show; a longer list begins with the shorter. `processes` as in `make_dataset`."""

@@ -96,10 +96,13 @@ def fit(
 
 
 def _forget(path: Path, step: int) -> None:
-    """Leaves out of a curve what a killed run wrote after its last checkpoint."""
+    """Leaves out of a curve what a killed run wrote after its last checkpoint, and half a line."""
     if path.exists():
-        kept = [line for line in path.read_text().splitlines(keepends=True) if int(line.split(",")[0]) <= step]
-        path.write_text("".join(kept))
+        lines = [line.split(",") for line in path.read_text().splitlines()]
+        kept = [f"{number},{value}\n" for number, value in (x for x in lines if len(x) == 2) if int(number) <= step]
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(kept))
+        temporary.replace(path)
 
 
 def _log(path: Path, step: int, value: float) -> None:

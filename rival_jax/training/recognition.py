@@ -20,7 +20,7 @@ from rival_jax.training.recipe import Phase
 def train(
     drawn: Labelled, config: ClassifierConfig, phase: Phase, seed: int, directory: Path, report: Callable
 ) -> nnx.State:
-    """Cross-entropy of both names; pictures are softened and shifted in brightness at random, as decoded ones may be.
+    """Cross-entropy of both names; half of the pictures are softened, as decoded ones are.
 
     Returns the averaged state.
     """

@@ -150,7 +150,7 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def describe(scene: Scene, *, coloured: bool = True) -> str:
-    """All that a scene shows, always in the same words; without its colours for a picture that has got others."""
+    """All that a scene shows, always in the same words; without colours and sky for a picture that has got others."""
     number, several = COUNT_WORDS.get(scene.count, ""), scene.count > 1
     name = PLURALS[scene.object] if several else scene.object
     thing = " ".join(word for word in (number, scene.colour if coloured else "", name) if word)
@@ -159,7 +159,7 @@ def describe(scene: Scene, *, coloured: bool = True) -> str:
         backdrop = f"{scene.pattern} {scene.backdrop}" if coloured else scene.pattern
         return f"{thing} on a {backdrop} background"
     ground, sky = GROUND_WORDS[scene.ground], SKY_WORDS[scene.sky]
-    return f"{thing} on {ground[0]} {sky[0]}" if coloured else f"{thing} on {ground[1]} {sky[-1]}"
+    return f"{thing} on {ground[0]} {sky[0]}" if coloured else f"{thing} on {ground[1]}"
 
 
 @cache

@@ -1,9 +1,12 @@
 """Fig. 12's measures: nothing between a chain and itself, and all of it in a generation."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
-from rival_jax.evidence.divergence import divergence, gaussian_kl
+from rival_jax.evidence.divergence import Share, divergence, gaussian_kl
+from rival_jax.models.attention import Attention
 
 
 def test_gaussian_kl():
@@ -22,3 +25,15 @@ def test_a_generation(pipe, chain):
     assert kls[0] == pytest.approx(0, abs=1e-6) and shares[0] == pytest.approx(0.5, abs=1e-4)
     apart, _ = divergence(pipe, chain, chain.source_prompt, initial="random", align="none", attention_start=0)
     assert apart[0] > 0.01
+
+
+@pytest.mark.parametrize(("factor", "share"), [(2.0, 1.0), (1.0, 0.5), (-1.0, 0.0)])
+def test_the_share_is_the_reference_s(factor, share):
+    """All where its keys answer a generated row's queries better than the row's own, none where they answer worse."""
+    attention = Attention(8, 2, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    for projection in (attention.to_q, attention.to_k):
+        projection.kernel[...] = 5 * jnp.eye(8)
+    generated = jnp.ones((1, 3, 8))
+    shares: list = []
+    Share(shares)(attention, jnp.concatenate([factor * generated, generated]), None)
+    assert shares == [pytest.approx(share, abs=1e-4)]

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPProcessor,
+    CLIPTextConfig,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+)
 
 from rival_jax.metrics.judge import Judge
 
@@ -31,7 +39,11 @@ def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     model = CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=24))
     randomise(model, torch.Generator().manual_seed(0))
     model.save_pretrained(directory)
-    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(directory)
+    pictures = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    if request.param == "gelu":  # as a whole processor or by itself: transformers 5 writes other files
+        CLIPProcessor(pictures, CLIPTokenizer.from_pretrained(directory)).save_pretrained(directory)
+    else:
+        pictures.save_pretrained(directory)
     return directory
 
 

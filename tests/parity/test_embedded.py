@@ -5,6 +5,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from rival_jax import Chain, RivalPipeline
+from rival_jax.evidence.settings import TEXT_TO_IMAGE
 from rival_jax.weights import EMBEDDED
 
 from .comparison import nchw, nhwc, relative
@@ -20,17 +21,10 @@ def test_text_to_image() -> None:
     prompt, steps = "a red house on green grass", 10
     start = np.random.default_rng(0).standard_normal((1, 1, 12, 12, 4), np.float32)
     drawn = theirs(prompt, latents=nchw(start[0]), num_inference_steps=steps, guidance_scale=7.0, output_type="latent")
-    plainly = {"attention_start": 0, "align": "none", "initial": start, "guidance_scale": 7.0}
+    options = TEXT_TO_IMAGE | {"initial": start, "guidance_scale": 7.0}
     nothing = np.zeros((steps + 1, 1, 12, 12, 4), np.float32), np.zeros((1, 48, 48, 3), np.uint8)
-    out = ours.vary(Chain(*nothing, ("",), "target"), prompt, **plainly)
+    out = ours.vary(Chain(*nothing, ("",), "target"), prompt, **options)
     error = relative(out.latents[0], nhwc(drawn.images))
     print(f"\nembedded model, {steps} steps: {error:.1e}")
     assert error <= LIMIT
     assert out.images.std() > 20
-
-
-def test_size() -> None:
-    """At most 40 MB, which travel with every installation."""
-    directory = RivalPipeline.from_pretrained(EMBEDDED).directory
-    total = sum(file.stat().st_size for file in directory.parent.rglob("*") if file.is_file())
-    assert total <= 40e6
