@@ -18,6 +18,14 @@ from rival_jax.models.network import Network
 from rival_jax.shapes import TextEmbedding, TokenIds
 
 
+def read_tokenizer(directory: Path) -> Any:
+    """The `CLIPTokenizer` of transformers in a directory; raises whatever that raises."""
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it would complain that torch is not installed
+    from transformers import CLIPTokenizer
+
+    return CLIPTokenizer.from_pretrained(directory, local_files_only=True)
+
+
 @dataclass(frozen=True)
 class Tokenizer:
     """A checkpoint's CLIP tokenizer and the number of tokens its text encoder reads."""
@@ -29,11 +37,8 @@ class Tokenizer:
     @classmethod
     def from_pretrained(cls, directory: Path, config: TextConfig) -> Tokenizer:
         """Reads `tokenizer/`. Raises InputError where it cannot be read."""
-        os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it would complain that torch is not installed
-        from transformers import CLIPTokenizer
-
         try:
-            tokenizer = CLIPTokenizer.from_pretrained(directory, local_files_only=True)
+            tokenizer = read_tokenizer(directory)
         except Exception as error:  # noqa: BLE001 (what a broken tokenizer raises depends on the file)
             raise InputError(f"The tokenizer in {directory} cannot be read ({type(error).__name__}).") from error
         if len(tokenizer) <= len(tokenizer.all_special_ids):

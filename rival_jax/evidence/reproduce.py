@@ -39,6 +39,10 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
     pipe = RivalPipeline.from_pretrained(args.model, args.dtype)
     store = Store(prepare_folder(args.out), (pipe.directory, clip, recogniser.EMBEDDED))
     experiment = Experiment.prepare(pipe, critic, args.exemplars, args.num_variations, store)
+    conditions = (
+        f"{args.exemplars} held-out exemplars x {args.num_variations} variations, model {args.model} in {pipe.dtype}, "
+        f"judge {args.clip or 'embedded'}, T = 50 unless the row says otherwise.\n\n"
+    )
     tables, files = [], []
     for name in args.evidence:
         if name == "figures":
@@ -47,7 +51,7 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
         if name == "quality":
             tables.append(quality_markdown(quality(experiment, args.photos, progress)))
         else:
-            tables.append(markdown(TABLES[name], experiment.table(name, TABLES[name], progress)))
+            tables.append(conditions + markdown(TABLES[name], experiment.table(name, TABLES[name], progress)))
         files.append(store.write(f"table-{name}.md", tables[-1].encode()))
     return "\n".join(tables), files
 

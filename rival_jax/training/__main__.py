@@ -7,14 +7,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
 from flax import nnx
 from rich.console import Console
-from transformers import CLIPTokenizer
 
 from rival_jax.progress import shown_on
+from rival_jax.text import read_tokenizer
 from rival_jax.training import autoencoder, contrastive, diffusion, export, recognition
 from rival_jax.training.datasets import labelled, make_dataset
 from rival_jax.training.devices import use_all_cores
@@ -51,7 +52,7 @@ def train(args: Train, show: Show) -> None:
     _keep_recipe(recipe, work / "recipe.json")
 
     write_tokenizer(tiny / "tokenizer")
-    tokenizer = CLIPTokenizer.from_pretrained(tiny / "tokenizer")
+    tokenizer = read_tokenizer(tiny / "tokenizer")
     pictures, captions = _world(recipe, work)
     ids = _ids(tokenizer, captions)
     config = recipe.clip_config(len(tokenizer))
@@ -108,7 +109,7 @@ def _kept(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
     return np.load(path)
 
 
-def _ids(tokenizer: CLIPTokenizer, captions: list[str]) -> np.ndarray:
+def _ids(tokenizer: Any, captions: list[str]) -> np.ndarray:
     encoded = tokenizer(captions, padding="max_length", truncation=True, return_tensors="np")
     return encoded["input_ids"].astype(np.int32)
 

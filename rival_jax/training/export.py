@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from flax import nnx
 from safetensors.numpy import save
-from transformers import CLIPTokenizer
 
 from rival_jax.metrics.recogniser import PART
 from rival_jax.models.clip import CLIP as CLIPModel
@@ -26,6 +26,9 @@ from rival_jax.training.recipe import (
 from rival_jax.training.vocabulary import write_tokenizer
 from rival_jax.weights import CLIP, TEXT_ENCODER, UNET, VAE, Part
 from rival_jax.weights import export as tensors_of
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 
 def write_text_encoder(model: Path, text_encoder: TextEncoder, tokenizer: CLIPTokenizer) -> None:

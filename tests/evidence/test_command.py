@@ -23,6 +23,7 @@ def test_a_table(short, tmp_path):
     first = rival(*flags)
     where = f"{tmp_path / 'evidence'} has table-3.md."
     assert first.code == 0 and first.err.splitlines() == ["table 3 1/2", "table 3 2/2", where]
+    assert first.out.startswith("2 held-out exemplars x 2 variations, model tiny in float32, judge embedded")
     assert first.out.strip() == (tmp_path / "evidence" / "table-3.md").read_text().strip()
     assert len(list((tmp_path / "evidence").glob("*.json"))) == 2
     assert rival(*flags).out == first.out
