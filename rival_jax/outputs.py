@@ -51,9 +51,14 @@ def write_new(folder: Path, first_name: str, data: bytes) -> Path:
 
 def write_png(folder: Path, first_name: str, image: Image.Image) -> Path:
     """`write_new` of a picture as PNG."""
+    return write_new(folder, first_name, png_bytes(image))
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    """A picture as the contents of a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
-    return write_new(folder, first_name, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _stem_and_suffix(first_name: str) -> tuple[str, str]:

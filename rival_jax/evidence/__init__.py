@@ -1,5 +1,6 @@
 """The paper's tables on the embedded model, and how good that model is: `rival reproduce`.
 
+reproduce   what the command does                 experiment  one model and judge over the exemplars
 exemplars   held-out pictures with captions       settings  the tables' rows
 scores      one setting's pictures measured       tables    what was measured, beside what was wanted
 divergence  how far the two chains are apart      figures   pictures and charts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from rival_jax.outputs import png_bytes
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,7 @@ class Store:
 
     def write_png(self, name: str, image: Image.Image) -> Path:
         """A picture, as `write`."""
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG")
-        return self.write(name, buffer.getvalue())
+        return self.write(name, png_bytes(image))
 
 
 def digest_of(array: np.ndarray) -> str:
