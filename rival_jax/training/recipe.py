@@ -110,7 +110,7 @@ class Recipe:
     seed: int = 0
     clip: Phase = field(default=Phase(steps=900, batch=128, learning_rate=1e-3, ema=0.99))
     vae: Phase = field(default=Phase(steps=10_000, batch=8, learning_rate=2e-3, ema=0.998))
-    unet: Phase = field(default=Phase(steps=12_000, batch=40, learning_rate=1e-3, ema=0.998))
+    unet: Phase = field(default=Phase(steps=9_000, batch=40, learning_rate=1e-3, ema=0.998))
     judge: Phase = field(default=Phase(steps=1500, batch=128, learning_rate=1e-3, ema=0.99))
     recogniser: Phase = field(default=Phase(steps=1000, batch=128, learning_rate=1e-3, ema=0.99))
     drawings: int = 20_000
