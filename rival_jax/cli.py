@@ -52,7 +52,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        sentence = "The device has too little memory: vary fewer photos at once, fewer times, smaller, or in bfloat16."
+        sentence = (
+            "Too little memory on the device: fewer photos or variations at once, smaller ones, or bfloat16 need less."
+        )
         sys.exit(_fail(console, sentence, 1))
     except KeyboardInterrupt:
         sys.exit(_fail(console, "Interrupted; files already written are whole.", 130))

@@ -1,6 +1,5 @@
-"""Photos in, pictures out: what Pillow reads becomes uint8 RGB of one size, results become PIL images and sheets."""
+"""Photos in: what Pillow reads becomes uint8 RGB of one size; and how alike two pictures are."""
 
-import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -8,13 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from rival_jax.errors import InputError
 
 SHORTEST_SIDE = 16  # pixels
 MOST_PIXELS = 100_000_000
-SHEET_CELL, SHEET_GAP, SHEET_HEADER, SHEET_FONT = 192, 6, 28, 15  # pixels
 
 
 def load_images(images: object, height: int, width: int) -> np.ndarray:
@@ -38,28 +36,10 @@ def check_images(images: object) -> int:
     return sum(1 for _ in _decoded(images))
 
 
-def contact_sheet(exemplars: np.ndarray, reconstructions: np.ndarray, variations: np.ndarray) -> Image.Image:
-    """One row an exemplar: exemplar | reconstruction | its variations, on white below a line of headings.
-
-    exemplars and reconstructions: uint8 (E, H, W, 3); variations: uint8 (E, N, H, W, 3). Pictures smaller than 192
-    pixels are enlarged by a whole factor.
-    """
-    cells = np.concatenate([exemplars[:, None], reconstructions[:, None], variations], axis=1)
-    rows, columns, height, width, _ = cells.shape
-    factor = math.ceil(SHEET_CELL / min(height, width, SHEET_CELL))
-    height, width = height * factor, width * factor
-    step_y, step_x = height + SHEET_GAP, width + SHEET_GAP
-
-    sheet = Image.new("RGB", (columns * step_x + SHEET_GAP, rows * step_y + SHEET_HEADER), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(SHEET_FONT)
-    headings = ["exemplar", "reconstruction", *(f"variation {n + 1}" for n in range(columns - 2))]
-    for column, heading in enumerate(headings):
-        x = SHEET_GAP + column * step_x
-        draw.text((x + width / 2, SHEET_HEADER / 2), heading, fill="black", font=font, anchor="mm")
-        for row in range(rows):
-            picture = Image.fromarray(cells[row, column]).resize((width, height), Image.Resampling.LANCZOS)
-            sheet.paste(picture, (x, SHEET_HEADER + row * step_y))
-    return sheet
+def psnr(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Decibels (n,) between pictures (n, H, W, 3) uint8: how alike they are, pixel by pixel."""
+    errors = np.square(pictures.astype(np.float64) - others).mean(axis=(1, 2, 3))
+    return 10 * np.log10(255**2 / np.maximum(errors, 1e-6))
 
 
 def _decoded(images: object) -> Iterator[Image.Image]:

@@ -7,12 +7,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from rival_jax import checks, outputs, record
 from rival_jax.arguments import REPEATED, Vary
-from rival_jax.images import check_images, contact_sheet
+from rival_jax.images import check_images, psnr
 from rival_jax.pipeline import RivalPipeline
+from rival_jax.sheets import contact_sheet
 from rival_jax.steps import Progress
 from rival_jax.weights import EMBEDDED
 
@@ -69,7 +69,7 @@ def run(args: Vary, progress: Progress) -> dict:
     variations = [outputs.write_png(folder, "variation-0001.png", picture) for row in out.pil for picture in row]
     sheet = outputs.write_png(folder, "sheet.png", contact_sheet(out.chain.pixels, reconstructed, out.images))
     content |= {
-        "reconstruction_psnr_db": _psnr(out.chain.pixels, reconstructed),
+        "reconstruction_psnr_db": psnr(out.chain.pixels, reconstructed).round(2).tolist(),
         "seconds": clock.seconds,
         "files": {"variations": [path.name for path in variations], "sheet": sheet.name},
     }
@@ -105,9 +105,3 @@ def _described(args: Vary, pipe: RivalPipeline) -> dict:
         "device": f"{device.device_kind} ({device.platform})",
         "versions": record.versions(),
     }
-
-
-def _psnr(exemplars: np.ndarray, reconstructions: np.ndarray) -> list[float]:
-    """How well each exemplar came back, in decibels; low values mean that it did not invert well."""
-    errors = np.square(exemplars.astype(np.float64) - reconstructions).mean(axis=(1, 2, 3))
-    return [round(float(value), 2) for value in 10 * np.log10(255**2 / np.maximum(errors, 1e-6))]

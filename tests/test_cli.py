@@ -149,8 +149,8 @@ def test_a_warning_is_one_line(parsed, monkeypatch):
     "error, code, sentence",
     [
         (KeyboardInterrupt(), 130, "Interrupted; files already written are whole."),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 1, "The device has too little memory"),
-        (MemoryError(), 1, "The device has too little memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 1, "Too little memory on the device"),
+        (MemoryError(), 1, "Too little memory on the device"),
         (OSError(28, "No space left on device", "out/x.png"), 2, "out/x.png cannot be written or read: No space left"),
         (OSError("odd"), 2, "The disk cannot be written or read: odd."),
     ],

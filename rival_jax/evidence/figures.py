@@ -1,9 +1,8 @@
-"""Pictures of the evidence: over guidance (Fig. 11), the chains' distance (Fig. 12), and what prompts become."""
+"""Pictures of the evidence: variations over guidance (Fig. 11), and the chains' distance (Fig. 12)."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -12,72 +11,46 @@ from rival_jax.evidence.divergence import divergence
 from rival_jax.evidence.settings import PAPER, TABLE_3
 from rival_jax.inversion import Chain
 from rival_jax.pipeline import RivalPipeline
+from rival_jax.sheets import grid
 
 _GUIDANCE = (3.0, 5.0, 7.0, 9.0, 11.0, 13.0, 15.0)
-_CELL, _GAP, _FONT, _SMALL = 144, 6, 14, 11  # pixels
-_WIDTH, _HEIGHT, _MARGIN = 560, 320, 48  # pixels, of one chart
+_WIDTH, _HEIGHT, _MARGIN, _FONT = 560, 320, 48, 14  # pixels, of one chart
 _INKS = ("#1b6ca8", "#d1495b", "#3a7d44", "#8d6a9f", "#e08e45")
 
 ABLATIONS = ("full", "w/o NA", "w/o AI & AF", "w/o LI", "baseline")
 """The rows of Table 3 that Fig. 12 compares."""
 
+Curves = dict[str, list[float]]
+"""`kl` at chain indices T ... 0, `share` at T ... 1."""
+
 
 def guidance_sheet(pipe: RivalPipeline, chain: Chain, captions: tuple[str, ...]) -> Image.Image:
     """Fig. 11: for each exemplar two rows, with and without noise alignment, over guidance scales."""
-    columns = ["exemplar", *(f"m = {scale:g}" for scale in _GUIDANCE)]
 
-    def drawn(align: str, scale: float) -> np.ndarray:
-        return pipe.vary(chain, captions, **PAPER | {"guidance_scale": scale, "align": align}).images[:, 0]
+    def row(align: str) -> np.ndarray:
+        options = [PAPER | {"guidance_scale": scale, "align": align} for scale in _GUIDANCE]
+        return np.stack([chain.pixels, *(pipe.vary(chain, captions, **given).images[:, 0] for given in options)], 1)
 
-    cells = [[chain.pixels, *(drawn(align, scale) for scale in _GUIDANCE)] for align in ("noise", "none")]
-    rows = [[pictures[index] for pictures in row] for index in range(len(captions)) for row in cells]
-    names = [f"align={name}" for _ in captions for name in ("noise", "none")]
-    step, left = _CELL + _GAP, 96
-    sheet = Image.new("RGB", (left + len(columns) * step, 24 + len(rows) * step), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT)
-    for column, heading in enumerate(columns):
-        draw.text((left + column * step + _CELL / 2, 12), heading, fill="black", font=font, anchor="mm")
-    for number, (name, row) in enumerate(zip(names, rows, strict=True)):
-        y = 24 + number * step
-        draw.text((4, y + _CELL / 2), name, fill="black", font=font, anchor="lm")
-        for column, pixels in enumerate(row):
-            picture = Image.fromarray(pixels).resize((_CELL, _CELL), Image.Resampling.LANCZOS)
-            sheet.paste(picture, (left + column * step, y))
-    return sheet
+    cells = np.stack([row("noise"), row("none")], axis=1).reshape(-1, 1 + len(_GUIDANCE), *chain.pixels.shape[1:])
+    headings = ["exemplar", *(f"guidance {scale:g}" for scale in _GUIDANCE)]
+    return grid(cells, headings, ["align=noise", "align=none"] * len(captions))
 
 
-def prompt_sheet(pictures: np.ndarray, prompts: Sequence[str]) -> Image.Image:
-    """Pictures (n, H, W, 3) uint8, eight in a row, each above its prompt."""
-    step, lines = _CELL + _GAP, 3
-    height = step + lines * _SMALL + _GAP
-    sheet = Image.new("RGB", (8 * step + _GAP, -(-len(pictures) // 8) * height + _GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_SMALL)
-    for number, (pixels, prompt) in enumerate(zip(pictures, prompts, strict=True)):
-        x, y = _GAP + number % 8 * step, _GAP + number // 8 * height
-        sheet.paste(Image.fromarray(pixels).resize((_CELL, _CELL), Image.Resampling.LANCZOS), (x, y))
-        draw.text((x, y + _CELL), "\n".join(textwrap.wrap(prompt, 26)[:lines]), fill="black", font=font, spacing=1)
-    return sheet
-
-
-def divergence_charts(pipe: RivalPipeline, chain: Chain, captions: tuple[str, ...]) -> Image.Image:
-    """Fig. 12: KL divergence of the chains' latents, and the reference's share of attention, over the timesteps."""
+def divergence_curves(pipe: RivalPipeline, chain: Chain, captions: tuple[str, ...]) -> dict[str, Curves]:
+    """Fig. 12's numbers for some rows of Table 3."""
     rows = {row.name: PAPER | row.options for row in TABLE_3}
     curves = {name: divergence(pipe, chain, captions, **rows[name]) for name in ABLATIONS}
-    timesteps = pipe.schedule.timesteps(chain.num_inference_steps)[::-1]
-    kls = {name: kl[:-1] for name, (kl, _) in curves.items()}
-    shares = {name: share for name, (_, share) in curves.items()}
-    charts = [
-        _chart(
-            "KL divergence to the inversion chain (log scale)",
-            timesteps,
-            {n: np.log10(k + 1e-6) for n, k in kls.items()},
-        ),
-        _chart("share of attention on the reference", timesteps, shares),
-    ]
-    both = Image.new("RGB", (_WIDTH * 2, _HEIGHT), "white")
-    for number, chart in enumerate(charts):
-        both.paste(chart, (number * _WIDTH, 0))
-    return both
+    return {name: {"kl": kl.tolist(), "share": share.tolist()} for name, (kl, share) in curves.items()}
+
+
+def divergence_charts(timesteps: np.ndarray, curves: Mapping[str, Curves]) -> Image.Image:
+    """Fig. 12: KL divergence of the chains' latents, and the reference's share of attention, over the timesteps."""
+    kls = {name: np.log10(np.asarray(both["kl"][:-1]) + 1e-6) for name, both in curves.items()}
+    shares = {name: np.asarray(both["share"]) for name, both in curves.items()}
+    charts = Image.new("RGB", (_WIDTH * 2, _HEIGHT), "white")
+    charts.paste(_chart("KL divergence to the inversion chain (log scale)", timesteps, kls), (0, 0))
+    charts.paste(_chart("share of attention on the reference", timesteps, shares), (_WIDTH, 0))
+    return charts
 
 
 def _chart(title: str, timesteps: np.ndarray, curves: Mapping[str, np.ndarray]) -> Image.Image:

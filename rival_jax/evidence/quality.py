@@ -10,19 +10,20 @@ import numpy as np
 
 from rival_jax.codec import decode, encode
 from rival_jax.evidence.experiment import Experiment
-from rival_jax.evidence.figures import prompt_sheet
 from rival_jax.evidence.settings import PAPER, TEXT_TO_IMAGE
 from rival_jax.evidence.store import digest_of
-from rival_jax.images import load_images
+from rival_jax.images import load_images, psnr
 from rival_jax.inversion import Chain
 from rival_jax.metrics.judge import Judge
 from rival_jax.metrics.kid import kid
 from rival_jax.metrics.recogniser import Recogniser
 from rival_jax.pipeline import RivalPipeline
+from rival_jax.sheets import grid
 from rival_jax.steps import Progress
 from rival_jax.training.datasets import Labelled, labelled
 
-_TOGETHER, _PROMPTS, _SHOWN = 50, 500, 32
+_TOGETHER, _PROMPTS = 50, 500
+_ROWS, _COLUMNS = 4, 8
 _SEED = 3_000_003
 """Of scenes that no training draws."""
 
@@ -52,7 +53,8 @@ def quality(experiment: Experiment, photos: Sequence[Path], progress: Progress) 
     def prompts() -> dict[str, float]:
         wanted = world.first(_PROMPTS)
         made = text_to_image(pipe, wanted.captions)
-        store.write_png("text-to-image.png", prompt_sheet(made[:_SHOWN], wanted.captions[:_SHOWN]))
+        shown = made[: _ROWS * _COLUMNS].reshape(_ROWS, _COLUMNS, *made.shape[1:])
+        store.write_png("text-to-image.png", grid(shown, captions=wanted.captions[: _ROWS * _COLUMNS]))
         return prompt_control(made, wanted, experiment.judge, Recogniser.from_pretrained())
 
     of_pictures = [pipe.dtype, *(digest_of(pictures) for pictures, _ in drawn.values())]
@@ -66,12 +68,6 @@ def quality(experiment: Experiment, photos: Sequence[Path], progress: Progress) 
         results |= store.kept(name, [name, question], compute)
         progress("quality", number, len(groups))
     return results
-
-
-def psnr(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Decibels (n,) between pictures (n, H, W, 3) uint8."""
-    errors = np.square(pictures.astype(np.float64) - others).mean(axis=(1, 2, 3))
-    return 10 * np.log10(255**2 / np.maximum(errors, 1e-6))
 
 
 def through_autoencoder(pipe: RivalPipeline, pictures: np.ndarray) -> np.ndarray:

@@ -8,10 +8,10 @@ from rival_jax import checks
 from rival_jax.arguments import Reproduce
 from rival_jax.errors import InputError
 from rival_jax.evidence.experiment import Experiment
-from rival_jax.evidence.figures import divergence_charts, guidance_sheet
+from rival_jax.evidence.figures import divergence_charts, divergence_curves, guidance_sheet
 from rival_jax.evidence.quality import quality
 from rival_jax.evidence.settings import TABLES
-from rival_jax.evidence.store import Store
+from rival_jax.evidence.store import Store, digest_of
 from rival_jax.evidence.tables import markdown, quality_markdown
 from rival_jax.images import check_images
 from rival_jax.metrics import judge, recogniser
@@ -60,8 +60,11 @@ def _draw(experiment: Experiment, progress: Progress) -> list[Path]:
     """Fig. 11 and 12 over the first exemplars."""
     pipe, store, captions = experiment.pipe, experiment.store, experiment.captions[:_DRAWN]
     chain = pipe.invert(experiment.exemplars[:_DRAWN], captions)
-    files = []
-    for number, draw in enumerate((guidance_sheet, divergence_charts), start=1):
-        files.append(store.write_png(f"figure-{10 + number}.png", draw(pipe, chain, captions)))
-        progress("figures", number, 2)
-    return files
+    guidance = store.write_png("figure-11.png", guidance_sheet(pipe, chain, captions))
+    progress("figures", 1, 2)
+    question = ["figure 12", digest_of(chain.pixels), captions, pipe.dtype]
+    curves = store.kept("figure 12", question, lambda: divergence_curves(pipe, chain, captions))
+    timesteps = pipe.schedule.timesteps(chain.num_inference_steps)[::-1]
+    charts = store.write_png("figure-12.png", divergence_charts(timesteps, curves))
+    progress("figures", 2, 2)
+    return [guidance, charts]

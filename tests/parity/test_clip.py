@@ -48,11 +48,13 @@ def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 @torch.no_grad()
-def test_towers(directory: Path) -> None:
+@pytest.mark.parametrize("size", [(32, 32), (80, 80)])
+def test_towers(directory: Path, size: tuple[int, int]) -> None:
+    """Texts, and pictures of CLIP's own size and larger ones, which both sides resize."""
     judge = Judge.from_pretrained(directory)
     theirs = CLIPModel.from_pretrained(directory, dtype=torch.float32).eval()
     texts = ["a red house", "two blue balls on the grass"]
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, *size, 3), np.uint8)
     pixels = CLIPImageProcessor.from_pretrained(directory)([Image.fromarray(p) for p in pictures], return_tensors="pt")
     ids = judge.tokenizer(tuple(texts))
     found = theirs(input_ids=torch.from_numpy(ids).long(), pixel_values=pixels.pixel_values)
