@@ -22,7 +22,8 @@ from rival_jax.sheets import grid
 from rival_jax.steps import Progress
 from rival_jax.training.datasets import Labelled, labelled
 
-_TOGETHER, _PROMPTS = 50, 500
+_TOGETHER = 50
+PROMPTS = 500
 _ROWS, _COLUMNS = 4, 8
 _SEED = 3_000_003
 """Of scenes that no training draws."""
@@ -34,7 +35,7 @@ def quality(experiment: Experiment, photos: Sequence[Path], progress: Progress) 
     The pictures of the first prompts are left in the folder as text-to-image.png.
     """
     pipe, store, count = experiment.pipe, experiment.store, len(experiment.captions)
-    world = labelled(max(_PROMPTS, count), _SEED, pipe.size, processes=1)
+    world = labelled(max(PROMPTS, count), _SEED, pipe.size, processes=1)
     drawn = {
         "world": (world.pictures[:count], world.captions[:count]),
         "exemplars": (experiment.exemplars, experiment.captions),
@@ -51,7 +52,7 @@ def quality(experiment: Experiment, photos: Sequence[Path], progress: Progress) 
         return {f"inversion, {name}": float(inversion_psnr(pipe, *kind).mean()) for name, kind in drawn.items()}
 
     def prompts() -> dict[str, float]:
-        wanted = world.first(_PROMPTS)
+        wanted = world.first(PROMPTS)
         made = text_to_image(pipe, wanted.captions)
         shown = made[: _ROWS * _COLUMNS].reshape(_ROWS, _COLUMNS, *made.shape[1:])
         store.write_png("text-to-image.png", grid(shown, captions=wanted.captions[: _ROWS * _COLUMNS]))
@@ -61,7 +62,7 @@ def quality(experiment: Experiment, photos: Sequence[Path], progress: Progress) 
     groups = (
         ("autoencoder", [*of_pictures, "" if natural is None else digest_of(natural)], autoencoder),
         ("inversion", of_pictures, inversion),
-        ("prompts", [pipe.dtype, world.captions[:_PROMPTS]], prompts),
+        ("prompts", [pipe.dtype, world.captions[:PROMPTS]], prompts),
     )
     results = {}
     for number, (name, question, compute) in enumerate(groups, start=1):

@@ -9,7 +9,7 @@ from rival_jax.arguments import Reproduce
 from rival_jax.errors import InputError
 from rival_jax.evidence.experiment import Experiment
 from rival_jax.evidence.figures import divergence_charts, divergence_curves, guidance_sheet
-from rival_jax.evidence.quality import quality
+from rival_jax.evidence.quality import PROMPTS, quality
 from rival_jax.evidence.settings import TABLES
 from rival_jax.evidence.store import Store, digest_of
 from rival_jax.evidence.tables import markdown, quality_markdown
@@ -39,9 +39,14 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
     pipe = RivalPipeline.from_pretrained(args.model, args.dtype)
     store = Store(prepare_folder(args.out), (pipe.directory, clip, recogniser.EMBEDDED))
     experiment = Experiment.prepare(pipe, critic, args.exemplars, args.num_variations, store)
+    networks = f"model {args.model} in {pipe.dtype}, judge {args.clip or 'embedded'}"
     conditions = (
-        f"{args.exemplars} held-out exemplars x {args.num_variations} variations, model {args.model} in {pipe.dtype}, "
-        f"judge {args.clip or 'embedded'}, T = 50 unless the row says otherwise.\n\n"
+        f"{args.exemplars} held-out exemplars x {args.num_variations} variations, {networks}, "
+        "T = 50 unless the row says otherwise.\n\n"
+    )
+    quality_conditions = (
+        f"{args.exemplars} drawings of the world, {args.exemplars} held-out exemplars, {len(args.photos)} photos; "
+        f"{PROMPTS} prompts at guidance 7; {networks}, T = 50. VAE and inversion in decibels.\n\n"
     )
     tables, files = [], []
     for name in args.evidence:
@@ -49,7 +54,7 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
             files += _draw(experiment, progress)
             continue
         if name == "quality":
-            tables.append(quality_markdown(quality(experiment, args.photos, progress)))
+            tables.append(quality_conditions + quality_markdown(quality(experiment, args.photos, progress)))
         else:
             tables.append(conditions + markdown(TABLES[name], experiment.table(name, TABLES[name], progress)))
         files.append(store.write(f"table-{name}.md", tables[-1].encode()))
