@@ -44,13 +44,13 @@ class Vary:
     """What the photos show, where that is not the prompt; once, or once a photo."""
     negative_prompt: UseAppendAction[tuple[str, ...]] = ()
     """What the variations must not show; once, or once a photo. By default empty."""
-    num_inference_steps: int = 50
+    num_inference_steps: int = 30
     """Steps of inversion and of generation."""
-    guidance_scale: float = 7.0
+    guidance_scale: float = 5.0
     """Weight of the prompt; smaller values stay closer to the photo's own look."""
     t_align: float = 600
     """0 to 1000; above this timestep attention reads the photo alone. Smaller keeps more of the photo."""
-    t_early: float = 600
+    t_early: float = 300
     """0 to 1000; above this timestep colours and contrast are held to the photo's."""
     attention_start: float = 1000
     """0 to 1000; above this timestep attention is ordinary. Smaller frees the picture from the photo."""
@@ -59,8 +59,8 @@ class Vary:
     picture), or plain noise."""
     reference: Reference = "shared"
     """Whether the negative prompt's half reads the same reference or one of the empty prompt."""
-    align: Align = "noise"
-    """What is held to the photo's statistics: the predicted noise (the paper), the latents, or nothing."""
+    align: Align = "latent"
+    """What is held to the photo's statistics: the latents, the predicted noise (the paper), or nothing."""
     seed: UseAppendAction[tuple[int, ...]] = ()
     """0 to 4294967295; once for all photos, or once a photo. By default 0."""
     timestep_convention: TimestepConvention = "target"

@@ -94,7 +94,7 @@ def test_default_then_file_then_flag(parsed, tmp_path):
     )
     args = parsed("--config", "a.toml")
     assert ([str(photo) for photo in args.photos], args.prompt, args.seed) == (["x.png", "y.png"], ("a", "b"), (1, 2))
-    assert (args.t_align, args.align, args.t_early, args.num_variations) == (300, "none", 600, 4)
+    assert (args.t_align, args.align, args.t_early, args.num_variations) == (300, "none", 300, 4)
     args = parsed("z.png", "--config", "a.toml", "--prompt", "c", "--t-align", 500, "--seed", 9, "-n", 1)
     assert ([str(photo) for photo in args.photos], args.prompt, args.seed) == (["z.png"], ("c",), (9,))
     assert (args.t_align, args.align, args.num_variations) == (500, "none", 1)

@@ -66,8 +66,9 @@ def start():
 def test_without_rival_it_is_ordinary_ddim(pipe, chain, ddim, start):
     prompts, negative = ["a red car", "a house on grass"], "blue"
     expected = ddim(start, prompts, [negative] * 2, 7.0)[0]
+    fixed = {"negative_prompt": negative, "guidance_scale": 7.0, "initial": start[:, None], "attention_start": 0}
     for options in ({"align": "none"}, {"t_early": 1000}):
-        out = pipe.vary(chain, prompts, negative_prompt=negative, initial=start[:, None], attention_start=0, **options)
+        out = pipe.vary(chain, prompts, **fixed, **options)
         assert relative(out.latents[:, 0], expected) <= 1e-4
 
 
@@ -76,7 +77,7 @@ def test_reading_oneself_is_plain_attention(pipe, photos, ddim, start):
     sources = ("a red house", "a blue car")
     path = ddim(start, sources, sources, 1.0)
     chain = Chain(jnp.asarray(path, jnp.float32), photos, sources, "target")
-    out = pipe.vary(chain, sources, guidance_scale=1.0, initial="inverted", num_variations=N)
+    out = pipe.vary(chain, sources, guidance_scale=1.0, initial="inverted", num_variations=N, align="noise")
     for n in range(N):
         assert relative(out.latents[:, n], path[0]) <= 1e-4
 
@@ -86,7 +87,8 @@ def test_constant_noise_leads_back_to_the_exemplar(pipe, photos, guidance_scale)
     still = quietened(pipe, 0.0)
     chain = still.invert(photos, "a house", STEPS)
     assert relative(chain.latents[-1], chain.latents[0]) > 0.5
-    out = still.vary(chain, "a car", guidance_scale=guidance_scale, initial="inverted", num_variations=N)
+    options = {"guidance_scale": guidance_scale, "initial": "inverted", "num_variations": N, "align": "noise"}
+    out = still.vary(chain, "a car", **options)
     for n in range(N):
         assert relative(out.latents[:, n], chain.latents[0]) <= 1e-5
 

@@ -64,7 +64,7 @@ def test_photos_of_any_kind(pipe, photos, chain, tmp_path):
 
 def test_a_run_repeats_bit_for_bit_and_other_arguments_change_it(pipe, chain, out):
     same = {"prompt": "a red car", "num_variations": N}
-    again = pipe.vary(chain, **same, seed=[0, 0], guidance_scale=7, t_align=600.0)
+    again = pipe.vary(chain, **same, seed=[0, 0], guidance_scale=5, t_align=600.0)
     np.testing.assert_array_equal(again.latents, out.latents)
     for change in ({"seed": 1}, {"guidance_scale": 3.0}, {"negative_prompt": "blue"}, {"prompt": "a house"}):
         assert not np.allclose(pipe.vary(chain, **(same | change)).latents, out.latents, atol=1e-3), change
@@ -108,7 +108,7 @@ def test_progress(pipe, photos):
     pipe.vary(photos, SOURCES, num_variations=N, num_inference_steps=STEPS, progress=lambda *call: calls.append(call))
     assert calls == [
         *(("inversion", done, 4) for done in (0, 4)),
-        *(("generation", done, 4) for done in (0, 1, 4)),
+        *(("generation", done, 4) for done in (0, 1, 2, 4)),
     ]
 
 
@@ -234,7 +234,7 @@ def test_a_chain_that_was_kept_in_a_file(pipe, chain, tmp_path):
 
 
 def test_numbers_may_be_arrays_of_one(pipe, chain, out):
-    scalars = {"guidance_scale": jnp.float32(7), "t_align": np.int64(600), "t_early": jnp.int32(600)}
+    scalars = {"guidance_scale": jnp.float32(5), "t_align": np.int64(600), "t_early": jnp.int32(300)}
     np.testing.assert_array_equal(pipe.vary(chain, "a red car", num_variations=N, **scalars).latents, out.latents)
     halves = jnp.zeros((2, N, 8, 8, 4), jnp.bfloat16)
     assert pipe.vary(chain, "a car", num_variations=N, initial=halves).latents.shape == halves.shape

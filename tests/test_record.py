@@ -51,7 +51,7 @@ def test_presets(path, tmp_path):
 
 
 def test_there_are_presets():
-    assert {path.stem for path in PRESETS} >= {"close", "editing", "paper"}
+    assert {path.stem for path in PRESETS} >= {"editing", "paper"}
 
 
 @pytest.mark.parametrize("name", ["a.toml", "a.json"])
@@ -138,7 +138,7 @@ def test_a_run_is_recorded_and_repeated_bit_for_bit(first, run, tmp_path, checkp
         "photos": [str(tmp_path / "a.png"), str(tmp_path / "b.png")], "prompt": ["a red car", "a blue house"],
         "num_variations": 2, "num_inference_steps": 4, "guidance_scale": 5.5, "t_align": 700, "t_early": 650,
         "initial": "gaussian", "source_prompt": ["grass"], "negative_prompt": ["blue"], "seed": [7, 2**32 - 1],
-        "attention_start": 1000, "reference": "shared", "align": "noise", "timestep_convention": "target",
+        "attention_start": 1000, "reference": "shared", "align": "latent", "timestep_convention": "target",
         "model": str(checkpoint), "dtype": "float32", "out": str(tmp_path / "first"), "height": 16, "width": 16,
     }  # fmt: skip
     assert arguments == expected

@@ -58,6 +58,11 @@ class Experiment:
         results = self.store.kept(setting.name, question, measured)
         return {name: np.asarray(values) for name, values in results.items()}
 
+    def own_text_alignment(self) -> float:
+        """The judge's cosine of the exemplars themselves to their captions, which leave their looks out."""
+        pictures, texts = self.judge.embed_images(self.exemplars), self.judge.embed_texts(self.captions)
+        return float((pictures * texts).sum(axis=1).mean())
+
     def images(self, setting: Setting) -> np.ndarray:
         """Pictures (e, n, H, W, 3) uint8; exemplar i has seed i in every setting, so that rows are paired."""
         options = PAPER | setting.options

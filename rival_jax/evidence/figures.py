@@ -68,5 +68,6 @@ def _chart(title: str, timesteps: np.ndarray, curves: Mapping[str, np.ndarray]) 
         xs = _MARGIN + (999 - timesteps) / 999 * (_WIDTH - 12 - _MARGIN)
         ys = _HEIGHT - 34 - (values - low) / max(high - low, 1e-9) * (_HEIGHT - 68)
         draw.line(list(zip(xs.tolist(), ys.tolist(), strict=True)), fill=ink, width=2)
-        draw.text((_MARGIN + 10, 42 + 16 * number), name, fill=ink, font=font, anchor="lm")
+        line = _HEIGHT - 42 - 16 * (len(curves) - 1 - number)
+        draw.text((_MARGIN + 60, line), name, fill=ink, font=font, anchor="lm")
     return image

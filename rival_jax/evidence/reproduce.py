@@ -42,7 +42,8 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
     networks = f"model {args.model} in {pipe.dtype}, judge {args.clip or 'embedded'}"
     conditions = (
         f"{args.exemplars} held-out exemplars x {args.num_variations} variations, {networks}, "
-        "T = 50 unless the row says otherwise.\n\n"
+        "T = 50 unless the row says otherwise. "
+        f"The exemplars' own text alignment is {experiment.own_text_alignment():.3f}.\n\n"
     )
     quality_conditions = (
         f"{args.exemplars} drawings of the world, {args.exemplars} held-out exemplars, {len(args.photos)} photos; "

@@ -28,7 +28,8 @@ class Store:
 
     def kept(self, name: str, question: Any, compute: Callable[[], Any]) -> Any:
         """What `compute` returns (plain JSON), from the folder if it was computed for the same `question`."""
-        files = sorted(file for folder in self.networks for file in folder.resolve().rglob("*") if file.is_file())
+        inside = (file for folder in self.networks for file in folder.resolve().rglob("*") if file.is_file())
+        files = sorted(file for file in inside if file.suffix != ".md")
         stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         digest = hashlib.sha256(json.dumps([question, stamps]).encode()).hexdigest()
         file = f"{digest[:16]}.json"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from goldens import PAPER
 
 from rival_jax import RivalPipeline
 
@@ -54,6 +55,7 @@ def pixels() -> np.ndarray:
 def ours(pipeline: RivalPipeline, pixels: np.ndarray, convention: str = "target", **options):
     """The chain and the variations of the pipeline."""
     chain = pipeline.invert(list(pixels), SOURCES, STEPS, convention)
+    options = PAPER | options
     return chain, pipeline.vary(
         chain, PROMPTS, negative_prompt=NEGATIVE, num_variations=VARIATIONS, seed=SEEDS, **options
     )
