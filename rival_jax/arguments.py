@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from rival_jax.options import Align, DType, Initial, Reference, TimestepConvention, Topic
+from rival_jax.options import NUM_INFERENCE_STEPS, Align, DType, Initial, Reference, TimestepConvention, Topic
 
 REPEATED = ("prompt", "source_prompt", "negative_prompt", "seed")
 """Flags that may be given once a photo; they replace a config file's values, not extend them."""
@@ -44,7 +44,7 @@ class Vary:
     """What the photos show, where that is not the prompt; once, or once a photo."""
     negative_prompt: UseAppendAction[tuple[str, ...]] = ()
     """What the variations must not show; once, or once a photo. By default empty."""
-    num_inference_steps: int = 30
+    num_inference_steps: int = NUM_INFERENCE_STEPS
     """Steps of inversion and of generation."""
     guidance_scale: float = 5.0
     """Weight of the prompt; smaller values stay closer to the photo's own look."""

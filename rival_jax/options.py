@@ -15,6 +15,9 @@ TimestepConvention = Literal["target", "current"]
 DType = Literal["float32", "bfloat16", "float16"]
 """Of the UNet's and the text encoder's weights and arithmetic."""
 
+NUM_INFERENCE_STEPS = 30
+"""Of inversion and of generation, where nobody says."""
+
 Topic = Literal["3", "4", "5", "variants", "figures", "quality"]
 """Tables of the paper's Appendix D, what the paper leaves open, its Fig. 11 and 12, and how good the model is."""
 

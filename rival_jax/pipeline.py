@@ -21,7 +21,7 @@ from rival_jax.errors import InputError
 from rival_jax.images import load_images
 from rival_jax.inversion import Chain, invert
 from rival_jax.models.network import Network
-from rival_jax.options import CONVENTIONS, Align, DType, Initial, Reference, TimestepConvention
+from rival_jax.options import CONVENTIONS, NUM_INFERENCE_STEPS, Align, DType, Initial, Reference, TimestepConvention
 from rival_jax.sampling import Prompts, Stage, Watch, generate, stages
 from rival_jax.schedule import Schedule
 from rival_jax.shapes import Pixels, TextEmbedding, VariationLatents, VariationPixels
@@ -92,7 +92,7 @@ class RivalPipeline:
         self,
         images,
         source_prompt: str | Sequence[str] = "",
-        num_inference_steps: int = 30,
+        num_inference_steps: int = NUM_INFERENCE_STEPS,
         timestep_convention: TimestepConvention = "target",
         height: int | None = None,
         width: int | None = None,
@@ -198,7 +198,8 @@ class RivalPipeline:
             for name, value in (("prompt", prompt), ("negative_prompt", negative_prompt))
         )
         seeds = checks.seeds(seed, len(pixels))
-        steps = given.num_inference_steps if given else 30 if num_inference_steps is None else num_inference_steps
+        asked = NUM_INFERENCE_STEPS if num_inference_steps is None else num_inference_steps
+        steps = given.num_inference_steps if given else asked
         timesteps = self.schedule.timesteps(steps)
         start = initial
         if not isinstance(start, str):

@@ -14,9 +14,6 @@ PROMPTS = ["a red house", "two blue balls on the grass"]
 NEGATIVE = "monochrome"
 SEEDS = [3, 2**32 - 1]
 
-PAPER = {"guidance_scale": 7.0, "t_early": 600, "align": "noise"}
-"""Torch's defaults, which are not ours."""
-
 RUNS = {
     "variation": ("sd1_like", "target", {}),
     "editing": (

@@ -1,5 +1,6 @@
 """The command: what it writes and says, where its arguments come from, and how it ends."""
 
+import inspect
 import io
 import os
 import re
@@ -86,6 +87,10 @@ def test_without_a_photo_a_sample_is_varied_and_said(parsed, tmp_path):
 def test_defaults_are_the_librarys(parsed):
     args = parsed("photo.jpg", "--prompt", "a car")
     assert asdict(args) == asdict(Vary()) | {"photos": args.photos, "prompt": ("a car",)}
+    library = inspect.signature(RivalPipeline.vary).parameters
+    for name in ("guidance_scale", "t_align", "t_early", "attention_start", "initial", "reference", "align"):
+        assert getattr(args, name) == library[name].default, name
+    assert args.num_inference_steps == inspect.signature(RivalPipeline.invert).parameters["num_inference_steps"].default
 
 
 def test_default_then_file_then_flag(parsed, tmp_path):

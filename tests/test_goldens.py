@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from rival_jax import RivalPipeline
+from rival_jax.evidence.settings import PAPER
 
 LIMIT = 1e-4
 
@@ -26,7 +27,7 @@ def test_agrees_with_torch(name, numbers):
     pipe = RivalPipeline.from_pretrained(goldens.FOLDER / kind, "float32")
     chain = pipe.invert(goldens.photos(), goldens.SOURCES, goldens.STEPS, convention)
     fixed = {"negative_prompt": goldens.NEGATIVE, "num_variations": goldens.VARIATIONS, "seed": goldens.SEEDS}
-    out = pipe.vary(chain, goldens.PROMPTS, **fixed, **(goldens.PAPER | options))
+    out = pipe.vary(chain, goldens.PROMPTS, **(PAPER | fixed | options))
     assert relative(chain.latents, numbers[f"{name}/chain"]) <= LIMIT
     assert relative(out.latents, numbers[f"{name}/latents"]) <= LIMIT
     assert np.abs(out.images.astype(int) - numbers[f"{name}/images"]).max() <= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -58,6 +59,7 @@ class Experiment:
         results = self.store.kept(setting.name, question, measured)
         return {name: np.asarray(values) for name, values in results.items()}
 
+    @cached_property
     def own_text_alignment(self) -> float:
         """The judge's cosine of the exemplars themselves to their captions, which leave their looks out."""
         pictures, texts = self.judge.embed_images(self.exemplars), self.judge.embed_texts(self.captions)

@@ -10,7 +10,7 @@ import numpy as np
 
 from rival_jax.codec import decode, encode
 from rival_jax.evidence.experiment import Experiment
-from rival_jax.evidence.settings import PAPER, TEXT_TO_IMAGE
+from rival_jax.evidence.settings import PAPER, PAPER_STEPS, TEXT_TO_IMAGE
 from rival_jax.evidence.store import digest_of
 from rival_jax.images import load_images, psnr
 from rival_jax.inversion import Chain
@@ -82,25 +82,25 @@ def inversion_psnr(pipe: RivalPipeline, pictures: np.ndarray, captions: Sequence
     returned = []
     for start in range(0, len(pictures), _TOGETHER):
         rows = slice(start, start + _TOGETHER)
-        returned.append(pipe.reconstruct(pipe.invert(pictures[rows], captions[rows])))
+        returned.append(pipe.reconstruct(pipe.invert(pictures[rows], captions[rows], PAPER_STEPS)))
     return psnr(through_autoencoder(pipe, pictures), np.concatenate(returned))
 
 
 def text_to_image(pipe: RivalPipeline, prompts: Sequence[str], guidance_scale: float = 7.0) -> np.ndarray:
-    """Pictures (n, H, W, 3) uint8 of prompts in 50 steps, with nothing read from any exemplar."""
+    """Pictures (n, H, W, 3) uint8 of prompts in the paper's number of steps, with nothing read from any exemplar."""
     options: dict[str, Any] = PAPER | TEXT_TO_IMAGE | {"guidance_scale": guidance_scale}
     pictures = []
     for start in range(0, len(prompts), _TOGETHER):
         rows = list(prompts[start : start + _TOGETHER])
         seeds = list(range(start, start + len(rows)))
-        pictures.append(pipe.vary(_nothing(pipe, len(rows), 50), rows, seed=seeds, **options).images[:, 0])
+        pictures.append(pipe.vary(_nothing(pipe, len(rows)), rows, seed=seeds, **options).images[:, 0])
     return np.concatenate(pictures)
 
 
-def _nothing(pipe: RivalPipeline, count: int, steps: int) -> Chain:
+def _nothing(pipe: RivalPipeline, count: int) -> Chain:
     """A chain of no exemplar, for what does not look at it."""
     side = pipe.size // pipe.vae.config.factor
-    latents = np.zeros((steps + 1, count, side, side, pipe.unet.config.in_channels), np.float32)
+    latents = np.zeros((PAPER_STEPS + 1, count, side, side, pipe.unet.config.in_channels), np.float32)
     return Chain(latents, np.zeros((count, pipe.size, pipe.size, 3), np.uint8), ("",) * count, "target")
 
 

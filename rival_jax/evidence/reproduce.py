@@ -10,7 +10,7 @@ from rival_jax.errors import InputError
 from rival_jax.evidence.experiment import Experiment
 from rival_jax.evidence.figures import divergence_charts, divergence_curves, guidance_sheet
 from rival_jax.evidence.quality import PROMPTS, quality
-from rival_jax.evidence.settings import TABLES
+from rival_jax.evidence.settings import PAPER_STEPS, TABLES
 from rival_jax.evidence.store import Store, digest_of
 from rival_jax.evidence.tables import markdown, quality_markdown
 from rival_jax.images import check_images
@@ -42,12 +42,11 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
     networks = f"model {args.model} in {pipe.dtype}, judge {args.clip or 'embedded'}"
     conditions = (
         f"{args.exemplars} held-out exemplars x {args.num_variations} variations, {networks}, "
-        "T = 50 unless the row says otherwise. "
-        f"The exemplars' own text alignment is {experiment.own_text_alignment():.3f}.\n\n"
+        f"T = {PAPER_STEPS} unless the row says otherwise. "
     )
     quality_conditions = (
         f"{args.exemplars} drawings of the world, {args.exemplars} held-out exemplars, {len(args.photos)} photos; "
-        f"{PROMPTS} prompts at guidance 7; {networks}, T = 50. VAE and inversion in decibels.\n\n"
+        f"{PROMPTS} prompts at guidance 7; {networks}, T = {PAPER_STEPS}. VAE and inversion in decibels.\n\n"
     )
     tables, files = [], []
     for name in args.evidence:
@@ -57,7 +56,9 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
         if name == "quality":
             tables.append(quality_conditions + quality_markdown(quality(experiment, args.photos, progress)))
         else:
-            tables.append(conditions + markdown(TABLES[name], experiment.table(name, TABLES[name], progress)))
+            rows = markdown(TABLES[name], experiment.table(name, TABLES[name], progress))
+            own = f"The exemplars' own text alignment is {experiment.own_text_alignment:.3f}.\n\n"
+            tables.append(conditions + own + rows)
         files.append(store.write(f"table-{name}.md", tables[-1].encode()))
     return "\n".join(tables), files
 
@@ -65,7 +66,7 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
 def _draw(experiment: Experiment, progress: Progress) -> list[Path]:
     """Fig. 11 and 12 over the first exemplars."""
     pipe, store, captions = experiment.pipe, experiment.store, experiment.captions[:_DRAWN]
-    chain = pipe.invert(experiment.exemplars[:_DRAWN], captions)
+    chain = pipe.invert(experiment.exemplars[:_DRAWN], captions, PAPER_STEPS)
     guidance = store.write_png("figure-11.png", guidance_sheet(pipe, chain, captions))
     progress("figures", 1, 2)
     question = ["figure 12", digest_of(chain.pixels), captions, pipe.dtype]

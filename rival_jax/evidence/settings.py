@@ -11,6 +11,10 @@ Scores = tuple[float, float, float]
 """Palette distance, text alignment and image alignment."""
 
 
+PAPER_STEPS = 50
+"""The paper's number of inference steps; tables, figures and the model's own figures are of so many."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """One row: what `vary` is told besides PAPER, the paper's own scores, how its chain was inverted.
@@ -22,7 +26,7 @@ class Setting:
     options: dict[str, Any] = field(default_factory=dict)
     paper: Scores | None = None
     against: str = ""
-    num_inference_steps: int = 50
+    num_inference_steps: int = PAPER_STEPS
     timestep_convention: TimestepConvention = "target"
     source: Literal["caption", "empty"] = "caption"
 

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from rival_jax import RivalPipeline
-from rival_jax.evidence import experiment
+from rival_jax.evidence import experiment, reproduce
 from rival_jax.evidence.exemplars import draw_exemplars
 from rival_jax.evidence.experiment import Experiment
+from rival_jax.evidence.quality import inversion_psnr
 from rival_jax.evidence.scores import MEASURES, measure
 from rival_jax.evidence.settings import PAPER, TABLES, Setting
 from rival_jax.evidence.store import Store
 from rival_jax.evidence.tables import markdown, quality_markdown
+from rival_jax.steps import silent
 from rival_jax.training.colours import COLOURS
 from rival_jax.training.world import ODD_GRADES
 
@@ -95,6 +97,28 @@ def test_what_vary_defaults_to_does_not_matter():
     arguments = set(inspect.signature(RivalPipeline.vary).parameters)
     elsewhere = {"self", "images_or_chain", "prompt", "source_prompt", "num_variations", "num_inference_steps", "seed"}
     assert set(PAPER) == arguments - elsewhere - {"timestep_convention", "height", "width", "progress", "watch"}
+
+
+def test_what_invert_defaults_to_does_not_matter(evidence, pipe, monkeypatch):
+    """Tables, figures and the model's own figures are of the paper's 50 steps."""
+    asked = []
+
+    class Enough(Exception):
+        pass
+
+    def invert(self, images, source_prompt, num_inference_steps=None, *_):
+        asked.append(num_inference_steps)
+        raise Enough
+
+    monkeypatch.setattr(RivalPipeline, "invert", invert)
+    for measured in (
+        lambda: evidence.images(Setting("any")),
+        lambda: reproduce._draw(evidence, silent),
+        lambda: inversion_psnr(pipe, evidence.exemplars, evidence.captions),
+    ):
+        with pytest.raises(Enough):
+            measured()
+    assert asked == [50, 50, 50]
 
 
 def test_settings_share_their_chain(evidence):

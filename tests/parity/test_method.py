@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from goldens import PAPER
 
 from rival_jax import RivalPipeline
+from rival_jax.evidence.settings import PAPER
 
 from .checkpoints import write_checkpoint
 from .comparison import relative
@@ -55,10 +55,8 @@ def pixels() -> np.ndarray:
 def ours(pipeline: RivalPipeline, pixels: np.ndarray, convention: str = "target", **options):
     """The chain and the variations of the pipeline."""
     chain = pipeline.invert(list(pixels), SOURCES, STEPS, convention)
-    options = PAPER | options
-    return chain, pipeline.vary(
-        chain, PROMPTS, negative_prompt=NEGATIVE, num_variations=VARIATIONS, seed=SEEDS, **options
-    )
+    options = PAPER | {"negative_prompt": NEGATIVE, "num_variations": VARIATIONS, "seed": SEEDS} | options
+    return chain, pipeline.vary(chain, PROMPTS, **options)
 
 
 def theirs(oracle: Oracle, pixels: np.ndarray, convention: str = "target", **options) -> tuple[np.ndarray, np.ndarray]:
