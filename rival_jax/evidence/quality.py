@@ -61,8 +61,8 @@ def quality(experiment: Experiment, photos: Sequence[Path], progress: Progress) 
     of_pictures = [pipe.dtype, *(digest_of(pictures) for pictures, _ in drawn.values())]
     groups = (
         ("autoencoder", [*of_pictures, "" if natural is None else digest_of(natural)], autoencoder),
-        ("inversion", of_pictures, inversion),
-        ("prompts", [pipe.dtype, world.captions[:PROMPTS]], prompts),
+        ("inversion", [*of_pictures, PAPER_STEPS], inversion),
+        ("prompts", [pipe.dtype, world.captions[:PROMPTS], PAPER_STEPS], prompts),
     )
     results = {}
     for number, (name, question, compute) in enumerate(groups, start=1):

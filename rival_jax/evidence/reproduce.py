@@ -69,7 +69,7 @@ def _draw(experiment: Experiment, progress: Progress) -> list[Path]:
     chain = pipe.invert(experiment.exemplars[:_DRAWN], captions, PAPER_STEPS)
     guidance = store.write_png("figure-11.png", guidance_sheet(pipe, chain, captions))
     progress("figures", 1, 2)
-    question = ["figure 12", digest_of(chain.pixels), captions, pipe.dtype]
+    question = ["figure 12", digest_of(chain.pixels), captions, pipe.dtype, chain.num_inference_steps]
     curves = store.kept("figure 12", question, lambda: divergence_curves(pipe, chain, captions))
     timesteps = pipe.schedule.timesteps(chain.num_inference_steps)[::-1]
     charts = store.write_png("figure-12.png", divergence_charts(timesteps, curves))

@@ -10,7 +10,6 @@ from rival_jax.options import TimestepConvention
 Scores = tuple[float, float, float]
 """Palette distance, text alignment and image alignment."""
 
-
 PAPER_STEPS = 50
 """The paper's number of inference steps; tables, figures and the model's own figures are of so many."""
 

@@ -2,9 +2,11 @@
 
 import inspect
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rival_jax import RivalPipeline
 from rival_jax.evidence import experiment, reproduce
@@ -119,6 +121,23 @@ def test_what_invert_defaults_to_does_not_matter(evidence, pipe, monkeypatch):
         with pytest.raises(Enough):
             measured()
     assert asked == [50, 50, 50]
+
+
+def test_other_steps_are_another_question(evidence, monkeypatch):
+    """Curves that were kept of one number of steps are not drawn for another."""
+    drawn = []
+
+    def invert(self, images, source_prompt, num_inference_steps):
+        return SimpleNamespace(pixels=images, num_inference_steps=num_inference_steps)
+
+    monkeypatch.setattr(RivalPipeline, "invert", invert)
+    monkeypatch.setattr(reproduce, "guidance_sheet", lambda *_: Image.new("RGB", (1, 1)))
+    monkeypatch.setattr(reproduce, "divergence_charts", lambda *_: Image.new("RGB", (1, 1)))
+    monkeypatch.setattr(reproduce, "divergence_curves", lambda pipe, chain, _: drawn.append(chain.num_inference_steps))
+    for steps in (30, 50, 30):
+        monkeypatch.setattr(reproduce, "PAPER_STEPS", steps)
+        reproduce._draw(evidence, silent)
+    assert drawn == [30, 50]
 
 
 def test_settings_share_their_chain(evidence):
