@@ -4,15 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rival_jax.chain import Chain
     from rival_jax.errors import InputError
-    from rival_jax.inversion import Chain
     from rival_jax.pipeline import RivalPipeline, Variations
 
 __version__ = "0.1.0"
 
 __all__ = ["Chain", "InputError", "RivalPipeline", "Variations", "__version__"]
 
-_HOMES = {"Chain": "inversion", "InputError": "errors", "RivalPipeline": "pipeline", "Variations": "pipeline"}
+_HOMES = {"Chain": "chain", "InputError": "errors", "RivalPipeline": "pipeline", "Variations": "pipeline"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,19 +1,22 @@
 """Who attends to whom: the one place where a method reaches into the UNet.
 
 A value here is handed to the UNet as `attend` and is called by every attention layer with the layer, its input and, in
-cross-attention, the prompt. It also knows how the rows of the batch are laid out.
+cross-attention, the prompt's keys and values.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 
-from rival_jax.models.attention import Attention, plain, sdpa
+from rival_jax.kernels import KeysValues, attention
+from rival_jax.models.attention import Attention, Plain, plain
+from rival_jax.options import Backend
 
-__all__ = ["FromReference", "plain"]
+__all__ = ["FromKept", "FromReference", "Keep", "Plain", "plain"]
 
 
 @dataclass(frozen=True)
@@ -29,29 +32,53 @@ class FromReference:
 
     rows: int
     keep_own: bool
+    backend: Backend | None = None
 
-    def __call__(self, attention: Attention, x_bsd: jax.Array, text_bmd: jax.Array | None) -> jax.Array:
-        if text_bmd is not None:
-            return plain(attention, x_bsd, text_bmd)
-        b, s, d = x_bsd.shape
-        x_grsd = x_bsd.reshape(b // self.rows, self.rows, s, d)
-        q_grshk = attention.q(x_grsd)
-        reference = attention.kv(x_grsd[:, 0])
-        if not self.keep_own:
-            g, r, s, h, k = q_grshk.shape
-            return sdpa(q_grshk.reshape(g, r * s, h, k), *reference).reshape(b, s, h, k)
-        own = attention.kv(x_grsd[:, 1:])
-        both = (jnp.concatenate([_beside(a, b), b], axis=2) for a, b in zip(reference, own, strict=True))
-        q_generated, (k_generated, v_generated) = q_grshk[:, 1:], both
-        generated = sdpa(_rows(q_generated), _rows(k_generated), _rows(v_generated))
-        referred = sdpa(q_grshk[:, 0], *reference)
-        joined = jnp.concatenate([referred[:, None], generated.reshape(q_generated.shape)], axis=1)
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: KeysValues | None) -> jax.Array:
+        if text is not None:
+            return Plain(self.backend)(layer, x_bsd, text)
+        x_grsd = x_bsd.reshape(-1, self.rows, *x_bsd.shape[1:])
+        q_grshk, reference = layer.q(x_grsd), layer.kv(x_grsd[:, 0])
+        if self.keep_own:
+            referred = attention(q_grshk[:, :1], reference, backend=self.backend)
+            generated = attention(q_grshk[:, 1:], reference, layer.kv(x_grsd[:, 1:]), backend=self.backend)
+            joined = jnp.concatenate([referred, generated], axis=1)
+        else:
+            joined = attention(q_grshk, reference, backend=self.backend)
         return _rows(joined)
 
 
-def _beside(reference_gshk: jax.Array, own_grshk: jax.Array) -> jax.Array:
-    """The reference's keys or values for every generated row of its group."""
-    return jnp.broadcast_to(reference_gshk[:, None], own_grshk.shape)
+@dataclass(frozen=True)
+class Keep:
+    """Plain attention that keeps the input of every self-attention layer, in the order of use."""
+
+    states: list[jax.Array]
+    backend: Backend | None = None
+
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: KeysValues | None) -> jax.Array:
+        if text is None:
+            self.states.append(x_bsd)
+        return Plain(self.backend)(layer, x_bsd, text)
+
+
+@dataclass(frozen=True)
+class FromKept:
+    """`FromReference` whose reference ran earlier: a call's rows are all generated, and `states` what `Keep` kept.
+
+    states: (g, s, d) for each self-attention layer, of the references of g groups of rows.
+    """
+
+    states: Iterator[jax.Array]
+    keep_own: bool
+    backend: Backend | None = None
+
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: KeysValues | None) -> jax.Array:
+        if text is not None:
+            return Plain(self.backend)(layer, x_bsd, text)
+        reference_gsd = next(self.states)
+        x_grsd = x_bsd.reshape(len(reference_gsd), -1, *x_bsd.shape[1:])
+        own = layer.kv(x_grsd) if self.keep_own else None
+        return _rows(attention(layer.q(x_grsd), layer.kv(reference_gsd), own, backend=self.backend))
 
 
 def _rows(x_grshk: jax.Array) -> jax.Array:

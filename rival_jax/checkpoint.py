@@ -1,23 +1,115 @@
-"""A checkpoint as a whole: its directory, its schedule and its networks, checked before any weight is read."""
+"""A Stable Diffusion checkpoint as a whole, checked before any weight is read."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import jax
+from flax import nnx
 
 from rival_jax import checks
+from rival_jax.cache import keep_programs
 from rival_jax.errors import InputError
 from rival_jax.models.clip_config import TextConfig
 from rival_jax.models.config import UNetConfig, VAEConfig
-from rival_jax.options import DTYPES, DType
+from rival_jax.models.network import Network
+from rival_jax.options import DTYPES, Backend, DType
 from rival_jax.schedule import Schedule
-from rival_jax.weights import TEXT_ENCODER, UNET, VAE, Part, Plan, plan, resolve
+from rival_jax.shapes import TextEmbedding
+from rival_jax.text import Tokenizer, embed
+from rival_jax.weights import TEXT_ENCODER, UNET, VAE, Part, Plan, load_state, plan, resolve, zeros
 from rival_jax.weights.files import read_json
 
 
-def plans(model: str | Path, dtype: DType) -> tuple[Path, Schedule, list[Plan]]:
+@dataclass(frozen=True)
+class StableDiffusion:
+    """A checkpoint's networks, tokenizer and schedule. Made by `from_pretrained`."""
+
+    unet: Network
+    vae: Network
+    text_encoder: Network
+    tokenizer: Tokenizer
+    schedule: Schedule
+    directory: Path
+    dtype: str
+    attention: Backend | None
+    plans: tuple[Plan, ...] = field(repr=False)
+    """Of the UNet, the VAE and the text encoder: where their weights are."""
+    stands_in: bool = False
+    """Only to have programs compiled: each runs once, and pictures are of nothing."""
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path = "tiny",
+        dtype: DType | None = None,
+        attention: Backend | None = None,
+        weights: bool = True,
+    ) -> Self:
+        """Loads a model. Programs that it compiles are kept for later starts (`rival_jax.cache` says where).
+
+        Args:
+            model: "tiny" (the embedded model), a directory in the diffusers layout, or a hub id.
+            dtype: of the UNet and the text encoder: "float32" (full-precision matrix products too), "bfloat16",
+                "float16", or None for what suits the device. The VAE is always float32.
+            attention: the kernel of the UNet's attention, "dense", "cudnn", "chunked" or "pallas"; None chooses by
+                device, dtype and shape, as `rival_jax.kernels.choose` says.
+            weights: False leaves all weights zero until `load`, which is enough to `warmup`.
+
+        Raises InputError for a model that cannot be found or read, before any weight is loaded.
+        """
+        dtype = device_dtype() if dtype is None else dtype
+        directory, schedule, parts = plans(model, dtype)
+        if attention is not None:
+            checks.attention(attention, dtype, parts[0].config)
+        tokenizer = Tokenizer.from_pretrained(directory / "tokenizer", parts[-1].config)
+        keep_programs()
+        networks = _networks(parts, load_state if weights else zeros)
+        return cls(*networks, tokenizer, schedule, directory, dtype, attention, parts, not weights)
+
+    def load(self) -> Self:
+        """The same with its weights, where it was made without."""
+        unet, vae, text_encoder = _networks(self.plans, load_state)
+        return replace(self, unet=unet, vae=vae, text_encoder=text_encoder, stands_in=False)
+
+    @property
+    def size(self) -> int:
+        """The model's own picture size, in pixels."""
+        return self.unet.config.sample_size * self.vae.config.factor
+
+    @property
+    def factor(self) -> int:
+        """Heights and widths are multiples of this many pixels."""
+        return self.unet.config.factor * self.vae.config.factor
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """(h, w, c) of the latents of pictures of these sides, in pixels."""
+        factor = self.vae.config.factor
+        return height // factor, width // factor, self.unet.config.in_channels
+
+    def precision(self) -> AbstractContextManager:
+        """Of float32 matrix products where a device would round their inputs: "float32" means all of their digits.
+
+        With 16-bit networks, what is float32 beside them may be rounded to ten bits and more, as pictures have eight.
+        """
+        return jax.default_matmul_precision("highest" if self.dtype == "float32" else "high")
+
+    def embed(self, prompts: tuple[str, ...]) -> TextEmbedding:
+        """Last hidden states (b, m, d) of the text encoder."""
+        return embed(self.text_encoder, self.tokenizer(prompts))
+
+
+def _networks(parts: tuple[Plan, ...], read: Callable[[Plan], nnx.State]) -> tuple[Network, Network, Network]:
+    unet, vae, text_encoder = (Network(part.graphdef, read(part), part.config) for part in parts)
+    return unet, vae, text_encoder
+
+
+def plans(model: str | Path, dtype: DType) -> tuple[Path, Schedule, tuple[Plan, ...]]:
     """A model's directory, its schedule and its networks (UNet, VAE, text encoder), checked but not read.
 
     Raises InputError for a model that cannot be found or does not fit its own configs.
@@ -26,7 +118,7 @@ def plans(model: str | Path, dtype: DType) -> tuple[Path, Schedule, list[Plan]]:
     wanted: dict[Part, DType] = {UNET: dtype, VAE: "float32", TEXT_ENCODER: dtype}
     directory = resolve(model, {part.folder: part_dtype for part, part_dtype in wanted.items()})
     schedule = Schedule.from_dict(read_json(directory / "scheduler" / "scheduler_config.json"))
-    made = [plan(directory, part, part_dtype) for part, part_dtype in wanted.items()]
+    made = tuple(plan(directory, part, part_dtype) for part, part_dtype in wanted.items())
     _check_fit(*(network.config for network in made))
     return directory, schedule, made
 

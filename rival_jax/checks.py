@@ -7,8 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from rival_jax.chain import Chain
 from rival_jax.errors import InputError
-from rival_jax.options import ALIGNMENTS, CONVENTIONS, INITIALS, REFERENCES
+from rival_jax.kernels import obstacle
+from rival_jax.models.config import UNetConfig
+from rival_jax.options import ALIGNMENTS, BACKENDS, CONVENTIONS, INITIALS, REFERENCES
 
 MOST = 10_000
 """Of steps, of variations of a photo in one run, and of pixels along a side."""
@@ -108,6 +111,7 @@ def variation(
     align,
     seed,
     timestep_convention,
+    cache_reference,
 ) -> None:
     """What `RivalPipeline.vary` is told, as far as no model is needed to judge it; None stands for a default."""
     count("num_variations", num_variations)
@@ -127,14 +131,40 @@ def variation(
         count("num_inference_steps", num_inference_steps)
     if timestep_convention is not None:
         choice("timestep_convention", timestep_convention, CONVENTIONS)
-
-
-def agrees(name: str, given, chain) -> None:
-    """An argument that is given beside a chain must be the chain's own value."""
-    if given is not None and given != chain:
+    if cache_reference is not None:
+        flag("cache_reference", cache_reference)
+    if cache_reference and reference == "paired":
         raise InputError(
-            f"{name} is {given!r}, but the chain was inverted with {chain!r}; leave it out or invert again."
+            "reference is 'paired', but cache_reference keeps the reference of the source prompt alone; "
+            "accepted with it: 'shared'."
         )
+
+
+def flag(name: str, value: Any) -> None:
+    """Yes or no."""
+    if not isinstance(value, bool):
+        raise InputError(f"{name} is {value!r}, but must be True or False.")
+
+
+def chain(chain: Chain, latents: tuple[int, ...], *, height=None, width=None, **given) -> None:
+    """A chain must be of this model, whose latents are (y, x, c), and what is `given` beside it the chain's own."""
+    if chain.latents.shape[2:] != latents:
+        raise InputError(f"The chain's latents are {chain.latents.shape[2:]}, but this model's would be {latents}.")
+    owned = {name: (value, getattr(chain, name)) for name, value in given.items()}
+    owned |= {"height": (height, chain.pixels.shape[1]), "width": (width, chain.pixels.shape[2])}
+    for name, (value, own) in owned.items():
+        if value is not None and value != own:
+            raise InputError(
+                f"{name} is {value!r}, but the chain was inverted with {own!r}; leave it out or invert again."
+            )
+
+
+def attention(backend: Any, dtype: str, unet: UNetConfig) -> None:
+    """A kernel that the device can run for all of a model's layers."""
+    choice("attention", backend, BACKENDS)
+    for _, _, width in unet.self_attention(unet.sample_size, unet.sample_size):
+        if reason := obstacle(backend, dtype, width):
+            raise InputError(f"attention is {backend!r}, but {reason}; leave it out and a kernel that fits is chosen.")
 
 
 def initial_array(value: object, shape: tuple[int, ...]) -> np.ndarray:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import jax.numpy as jnp
-
 from rival_jax.checkpoint import device_dtype, plans
+from rival_jax.inversion import kept_bytes
+from rival_jax.kernels import choose
+from rival_jax.memory import temporary_bytes
 from rival_jax.models.config import UNetConfig
-from rival_jax.options import DType
+from rival_jax.models.network import Network
+from rival_jax.options import Backend, DType
+from rival_jax.sampling import Stage, one_step
 from rival_jax.schedule import Schedule
-
-_SCORE_COPIES = 4
-"""Buffers of attention scores alive at once: what fits the measured peak of SD 1.5 at 512 pixels, one variation."""
 
 
 def describe(model: str | Path, dtype: DType | None = None, num_variations: int = 4) -> str:
@@ -22,9 +23,12 @@ def describe(model: str | Path, dtype: DType | None = None, num_variations: int 
     unet, vae, text = networks
     size = unet.config.sample_size * vae.config.factor
     step = unet.config.factor * vae.config.factor
-    rows = 1 + 2 * num_variations
     weights = sum(network.nbytes for network in networks)
-    working = activation_bytes(unet.config, rows, jnp.dtype(dtype).itemsize)
+    shape = size // vae.config.factor, size // vae.config.factor, unet.config.in_channels
+    prompt = text.config.max_position_embeddings, text.config.hidden_size
+    network = Network(unet.graphdef, unet.state, unet.config)
+    working = temporary_bytes(*one_step(network, shape, prompt, Stage("concat", "none", 1), num_variations))
+    chosen = kernels(unet.config, *shape[:2], 2 * num_variations, dtype, None)
     lines = [
         ("model", str(directory)),
         ("pictures", f"{size} x {size} pixels by default; sides are multiples of {step}"),
@@ -33,8 +37,10 @@ def describe(model: str | Path, dtype: DType | None = None, num_variations: int 
         ("prediction", _prediction(schedule)),
         ("dtype", f"{dtype} (VAE float32)"),
         *((_NAMES[network.folder.name], _parameters(network)) for network in networks),
+        ("attention", kernels_line(chosen)),
         ("memory", f"{_size(weights)} of weights"),
         ("", f"about {_size(working)} more for {num_variations} variations of one photo (an estimate)"),
+        ("", f"{_size(kept_bytes(network, shape, prompt, 1))} a photo and step for cache_reference"),
     ]
     return "\n".join(f"{name:<13} {value}" for name, value in lines)
 
@@ -55,16 +61,19 @@ def _prediction(schedule: Schedule) -> str:
     return f"{kind}, {schedule.beta_schedule} betas {schedule.beta_start} to {schedule.beta_end}, run by DDIM"
 
 
-def activation_bytes(config: UNetConfig, rows: int, itemsize: int) -> int:
-    """What one UNet call of `rows` rows holds at its worst: all skips, one level's work, and the attention scores.
+def kernels_line(chosen: Mapping[str, Backend]) -> str:
+    """What `kernels` returns, in a line."""
+    return ", ".join(f"{kernel} for {sizes}" for sizes, kernel in chosen.items())
 
-    Scores are float32 over the finest level with attention, with keys of the row and of its reference.
+
+def kernels(unet: UNetConfig, height: int, width: int, rows: int, dtype, forced: Backend | None) -> dict[str, Backend]:
+    """The kernel of each size of self-attention, for latents of these sides and so many rows on a device.
+
+    By queries x keys: the exemplar's alone or their own, and then both.
     """
-    sides = [config.sample_size >> level for level in range(len(config.block_out_channels))]
-    maps = [side**2 * width for side, width in zip(sides, config.block_out_channels, strict=True)]
-    skips = sum(pixels * (layers + 2) for pixels, layers in zip(maps, config.layers_per_block, strict=True))
-    scores = max(
-        2 * heads * side**4 if depth else 0
-        for heads, side, depth in zip(config.attention_heads, sides, config.transformer_depths, strict=True)
-    )
-    return rows * (itemsize * (skips + 10 * max(maps)) + _SCORE_COPIES * 4 * scores)
+    return {
+        f"{tokens} x {keys}": forced
+        or choose(dtype, rows=rows, queries=tokens, keys=keys, heads=heads, width=head_width)
+        for tokens, heads, head_width in unet.self_attention(height, width)
+        for keys in (tokens, 2 * tokens)
+    }

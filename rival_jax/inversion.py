@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
 from functools import partial
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rival_jax.attend import Keep, Plain
+from rival_jax.batches import Batch, fitting, free_bytes, in_batches
+from rival_jax.chain import Kept
+from rival_jax.devices import BY_EXEMPLAR, CHAIN, SAME, mesh_for, one_device, over, place
+from rival_jax.kernels import KeysValues
+from rival_jax.memory import temporary_bytes
 from rival_jax.models.network import Network
-from rival_jax.options import TimestepConvention
+from rival_jax.options import Backend, TimestepConvention
+from rival_jax.reading import read
 from rival_jax.schedule import Schedule, ddim_step, to_noise
-from rival_jax.shapes import ChainLatents, ExemplarLatents, ExemplarTexts, Pixels
+from rival_jax.shapes import ChainLatents, ExemplarLatents, ExemplarTexts
 from rival_jax.steps import Progress, chunks
 
-
-@dataclass(frozen=True)
-class Chain:
-    """The inverted exemplars: what `invert` returns and `vary` takes in place of photos.
-
-    latents: (T + 1, E, h, w, c) float32, scaled; index 0 is clean, T the noisiest.
-    pixels: (E, H, W, 3) uint8, the exemplars as the model saw them.
-    source_prompt: one an exemplar, what the chain was told.
-    timestep_convention: which timestep the UNet was told.
-    """
-
-    latents: ChainLatents
-    pixels: Pixels
-    source_prompt: tuple[str, ...]
-    timestep_convention: TimestepConvention
-
-    @property
-    def num_inference_steps(self) -> int:
-        return self.latents.shape[0] - 1
+T = TypeVar("T")
 
 
 def invert(
@@ -45,37 +36,119 @@ def invert(
     *,
     num_inference_steps: int,
     timestep_convention: TimestepConvention,
+    keep: bool = False,
+    backend: Backend | None = None,
     progress: Progress,
-) -> ChainLatents:
+    once: bool = False,
+) -> tuple[ChainLatents, Kept | None]:
     """The chain's latents (T + 1, e, y, x, c) of scaled clean latents, by DDIM inversion without guidance.
+
+    In as few batches as memory allows, which are alike, so that one program serves them all. `keep` also returns what a
+    reference row would compute again during generation. Under "current" it is that exactly: both tell the UNet the
+    timestep at which the latents stand. Under "target" it is what the UNet made of the latents one step cleaner, told
+    the same timestep. `once` runs each program once, which is enough to have them compiled.
 
     Source: RIVAL Eq. 5. Differs: "target" tells the UNet the timestep it steps to, as the authors' code does;
     "current" the one it stands at, the equation to the letter.
     """
-    timesteps = schedule.timesteps(num_inference_steps)
-    levels = schedule.levels(num_inference_steps)
-    told = timesteps if timestep_convention == "target" else np.concatenate([[0], timesteps[:-1]]).astype(np.int32)
-    repeats, length = chunks(num_inference_steps)
-    x, parts = latents_eyxc, [latents_eyxc[None]]
-    progress("inversion", 0, num_inference_steps)
+    exemplars, steps = len(latents_eyxc), num_inference_steps
+
+    def run(batch: Batch) -> tuple[ChainLatents, Kept | None]:
+        def report(done: int) -> None:
+            progress("inversion", batch.done * steps + done, batch.count * steps)
+
+        es = batch.exemplars
+        static = {"prediction_type": schedule.prediction_type, "keep": keep, "backend": backend}
+        static["mesh"] = mesh_for(batch.size[0])
+        x, text = (place(static["mesh"], y[es], BY_EXEMPLAR, batch.sizes) for y in (latents_eyxc, text_emd))
+        chain = _climb(unet, schedule, x, text, steps, timestep_convention == "current", static, report, once)
+        return jax.tree.map(lambda y: y[:, : es.stop - es.start], chain)
+
+    shapes = latents_eyxc.shape[1:], text_emd.shape[1:]
+    stays = exemplars * kept_bytes(unet, *shapes, steps) if keep else 0
+    size = _together(unet, exemplars, *shapes, keep, backend, stays)
+    return _joined([columns[0] for columns in in_batches(run, exemplars, 1, (size, 1))], axis=1)
+
+
+def kept_bytes(unet: Network, shape: tuple[int, ...], text: tuple[int, ...], num_inference_steps: int) -> int:
+    """Bytes of `Kept` for one exemplar; latents' (y, x, c), prompts' (m, d)."""
+    _, (_, kept) = jax.eval_shape(*one_step(unet, shape, text, keep=True, backend="dense"))
+    return num_inference_steps * sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(kept))
+
+
+def _together(unet: Network, exemplars: int, shape, text, keep: bool, backend: Backend | None, stays: int) -> int:
+    """How many exemplars one program takes, on all devices, beside what stays there in the end."""
+    devices = mesh_for(exemplars).shape["exemplars"]
+    step = one_step(unet, shape, text, keep=keep, backend=backend)
+    fit, _ = fitting(-(-exemplars // devices), 1, lambda _: temporary_bytes(*step), free_bytes() - stays // devices)
+    return min(fit * devices, exemplars)
+
+
+def one_step(unet: Network, shape: tuple[int, ...], text: tuple[int, ...], **static: Any) -> tuple:
+    """The program of one exemplar's step, and the shapes of its arguments; latents' (y, x, c), prompts' (m, d)."""
+    prompt, level = (jax.ShapeDtypeStruct(size, np.float32) for size in ((1, *text), (1,)))
+    known = jax.eval_shape(partial(read, mesh=one_device()), unet, prompt, np.zeros(1, np.int32))
+    program = partial(ascend, prediction_type="epsilon", mesh=one_device(), **static)
+    return program, unet, jax.ShapeDtypeStruct((1, *shape), np.float32), known.texts, (known.times, level, level)
+
+
+def _climb(
+    unet: Network,
+    schedule: Schedule,
+    x: jax.Array,
+    text_emd: jax.Array,
+    steps: int,
+    current: bool,
+    static: dict[str, Any],
+    report: Callable[[int], None],
+    once: bool,
+) -> tuple[jax.Array, Kept | None]:
+    """One batch, from the latents x (e, y, x, c) up."""
+    timesteps, levels = schedule.timesteps(steps), schedule.levels(steps)
+    told = np.concatenate([[0], timesteps] if current else [timesteps, timesteps[-1:]]).astype(np.int32)
+    known = read(unet, text_emd, told, mesh=static["mesh"])
+    repeats, length = chunks(steps)
+    parts, kept = [x[None]], []
+    report(0)
     for index in range(repeats):
-        steps = slice(index * length, (index + 1) * length)
-        inputs = told[steps], levels[:-1][steps], levels[1:][steps]
-        x, part = _ascend(unet, x, text_emd, inputs, prediction_type=schedule.prediction_type)
-        parts.append(jax.block_until_ready(part))
-        progress("inversion", (index + 1) * length, num_inference_steps)
-    return jnp.concatenate(parts)
+        at = slice(index * length, (index + 1) * length)
+        inputs = known.times[at], levels[:-1][at], levels[1:][at]
+        if index == 0 or not once:
+            x, made = ascend(unet, x, known.texts, inputs, **static)
+            jax.block_until_ready(x)
+        parts.append(made[0])  # pyright: ignore[reportPossiblyUnboundVariable] (the first index makes it)
+        kept.append(made[1])  # pyright: ignore[reportPossiblyUnboundVariable]
+        report((index + 1) * length)
+    if static["keep"] and current:  # generation stands at the chain's end too, and never at its start
+        _, (_, last) = ascend(unet, x, known.texts, (known.times[-1:], levels[-1:], levels[-1:]), **static)
+        kept = [jax.tree.map(lambda x: x[1:], kept[0]), *kept[1:], last]
+    return _joined(parts, axis=0), _joined(kept, axis=0) if static["keep"] else None
 
 
-@partial(jax.jit, static_argnames=("prediction_type",))
-def _ascend(unet: Network, x_eyxc: jax.Array, text_emd: jax.Array, inputs, *, prediction_type: str):
-    """A few steps up the chain: the last latents and all of them."""
-    network = unet.module()
+def _joined(parts: list[T], axis: int) -> T:
+    """Trees of arrays one after the other; a part's array is let go as soon as it is copied."""
+    leaves, structure = [jax.tree.leaves(part) for part in parts], jax.tree.structure(parts[0])
+    parts.clear()
+    return structure.unflatten([jnp.concatenate([part.pop(0) for part in leaves], axis) for _ in range(len(leaves[0]))])
 
-    def step(x, inputs):
-        timestep, level, next_level = inputs
-        prediction = network(x, jnp.full(x.shape[0], timestep), text_emd)
-        x = ddim_step(x, to_noise(prediction, x, level, prediction_type), level, next_level)
-        return x, x
 
-    return lax.scan(step, x_eyxc, inputs)
+@partial(jax.jit, static_argnames=("prediction_type", "keep", "backend", "mesh"))
+def ascend(unet: Network, x_eyxc: jax.Array, texts: list[KeysValues], inputs, *, prediction_type, keep, backend, mesh):
+    """A few steps up the chain: the last latents, and of all steps the latents and what is kept."""
+
+    def program(unet, x_eyxc, texts, inputs):
+        network = unet.module()
+
+        def step(x, inputs):
+            time_d, level, next_level = inputs
+            states: list[jax.Array] = []
+            attend = Keep(states, backend) if keep else Plain(backend)
+            prediction = network.predict(x, time_d[None], texts, attend=attend)
+            noise = to_noise(prediction, x, level, prediction_type)
+            x = ddim_step(x, noise, level, next_level)
+            return x, (x, Kept(states, noise) if keep else None)
+
+        return lax.scan(step, x_eyxc, inputs)
+
+    split = over(mesh, program, (SAME, BY_EXEMPLAR, BY_EXEMPLAR, SAME), (BY_EXEMPLAR, CHAIN))
+    return split(unet, x_eyxc, texts, inputs)

@@ -12,6 +12,8 @@ Reference = Literal["shared", "paired"]
 """Whether both guidance halves read one reference row, or the negative half one of the empty prompt."""
 TimestepConvention = Literal["target", "current"]
 """Which timestep the UNet is told during inversion."""
+Backend = Literal["dense", "cudnn", "chunked", "pallas"]
+"""How attention is computed."""
 DType = Literal["float32", "bfloat16", "float16"]
 """Of the UNet's and the text encoder's weights and arithmetic."""
 
@@ -22,4 +24,4 @@ Topic = Literal["3", "4", "5", "variants", "figures", "quality"]
 """Tables of the paper's Appendix D, what the paper leaves open, its Fig. 11 and 12, and how good the model is."""
 
 INITIALS, ALIGNMENTS, REFERENCES = get_args(Initial), get_args(Align), get_args(Reference)
-CONVENTIONS, DTYPES = get_args(TimestepConvention), get_args(DType)
+CONVENTIONS, DTYPES, BACKENDS = get_args(TimestepConvention), get_args(DType), get_args(Backend)

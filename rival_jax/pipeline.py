@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -15,19 +13,16 @@ from PIL import Image
 
 from rival_jax import checks
 from rival_jax.alignment import initial_latents
-from rival_jax.checkpoint import device_dtype, plans
+from rival_jax.chain import Chain
+from rival_jax.checkpoint import StableDiffusion
 from rival_jax.codec import decode, encode
-from rival_jax.errors import InputError
+from rival_jax.generation import generate
 from rival_jax.images import load_images
-from rival_jax.inversion import Chain, invert
-from rival_jax.models.network import Network
-from rival_jax.options import CONVENTIONS, NUM_INFERENCE_STEPS, Align, DType, Initial, Reference, TimestepConvention
-from rival_jax.sampling import Prompts, Stage, Watch, generate, stages
-from rival_jax.schedule import Schedule
-from rival_jax.shapes import Pixels, TextEmbedding, VariationLatents, VariationPixels
+from rival_jax.inversion import invert, kept_bytes
+from rival_jax.options import CONVENTIONS, NUM_INFERENCE_STEPS, Align, Initial, Reference, TimestepConvention
+from rival_jax.sampling import Prompts, Stage, Watch, stages
+from rival_jax.shapes import Pixels, VariationLatents, VariationPixels
 from rival_jax.steps import Progress, silent
-from rival_jax.text import Tokenizer, embed
-from rival_jax.weights import load_state
 
 
 @dataclass(frozen=True)
@@ -50,43 +45,8 @@ class Variations:
 
 
 @dataclass(frozen=True)
-class RivalPipeline:
+class RivalPipeline(StableDiffusion):
     """A Stable Diffusion checkpoint that varies real photos without training. Made by `from_pretrained`."""
-
-    unet: Network
-    vae: Network
-    text_encoder: Network
-    tokenizer: Tokenizer
-    schedule: Schedule
-    directory: Path
-    dtype: str
-
-    @classmethod
-    def from_pretrained(cls, model: str | Path = "tiny", dtype: DType | None = None) -> RivalPipeline:
-        """Loads a model.
-
-        Args:
-            model: "tiny" (the embedded model), a directory in the diffusers layout, or a hub id.
-            dtype: of the UNet and the text encoder: "float32" (full-precision matrix products too), "bfloat16",
-                "float16", or None for what suits the device. The VAE is always float32.
-
-        Raises InputError for a model that cannot be found or read, before any weight is loaded.
-        """
-        dtype = device_dtype() if dtype is None else dtype
-        directory, schedule, parts = plans(model, dtype)
-        tokenizer = Tokenizer.from_pretrained(directory / "tokenizer", parts[-1].config)
-        unet, vae, text_encoder = (Network(part.graphdef, load_state(part), part.config) for part in parts)
-        return cls(unet, vae, text_encoder, tokenizer, schedule, directory, dtype)
-
-    @property
-    def size(self) -> int:
-        """The model's own picture size, in pixels."""
-        return self.unet.config.sample_size * self.vae.config.factor
-
-    @property
-    def factor(self) -> int:
-        """Heights and widths are multiples of this many pixels."""
-        return self.unet.config.factor * self.vae.config.factor
 
     def invert(
         self,
@@ -96,10 +56,11 @@ class RivalPipeline:
         timestep_convention: TimestepConvention = "target",
         height: int | None = None,
         width: int | None = None,
+        cache_reference: bool = False,
         *,
         progress: Progress = silent,
     ) -> Chain:
-        """Inverts photos along the DDIM chain, all in one batch.
+        """Inverts photos along the DDIM chain, in as few batches as memory allows.
 
         Args:
             images: one or many PIL images, paths or uint8 arrays of any mode, size and orientation;
@@ -108,6 +69,8 @@ class RivalPipeline:
             num_inference_steps: T, the steps of the chain.
             timestep_convention: "target" (the authors' code) or "current" (Eq. 5 to the letter).
             height, width: of the pictures, in pixels, multiples of `factor`; None is the model's own size.
+            cache_reference: keep what a reference row would compute again in every generation from this chain, as
+                many bytes as `cache_bytes` says. Exact under "current", an approximation under "target".
             progress: called with (stage, steps done, steps in all).
 
         Raises InputError for any argument out of its range, before anything is computed.
@@ -115,10 +78,11 @@ class RivalPipeline:
         """
         checks.choice("timestep_convention", timestep_convention, CONVENTIONS)
         checks.count("num_inference_steps", num_inference_steps)
+        checks.flag("cache_reference", cache_reference)
         self.schedule.timesteps(num_inference_steps)
         pixels = self._load(images, height, width)
         prompts = checks.per_exemplar("source_prompt", source_prompt, len(pixels))
-        return self._invert(pixels, prompts, num_inference_steps, timestep_convention, progress)
+        return self._invert(pixels, prompts, num_inference_steps, timestep_convention, cache_reference, progress)
 
     def vary(
         self,
@@ -139,11 +103,12 @@ class RivalPipeline:
         timestep_convention: TimestepConvention | None = None,
         height: int | None = None,
         width: int | None = None,
+        cache_reference: bool | None = None,
         *,
         progress: Progress = silent,
         watch: Watch | None = None,
     ) -> Variations:
-        """Makes variations of photos, or of an inverted chain; E exemplars x N variations in one program.
+        """Makes variations of photos, or of an inverted chain; E exemplars x N variations, as many at once as fit.
 
         Args:
             images_or_chain: photos as for `invert`, or what it returned.
@@ -164,6 +129,7 @@ class RivalPipeline:
                 its index alone.
             timestep_convention: None is the chain's, or with photos "target".
             height, width: as for `invert`; None is the chain's, or with photos the model's own size.
+            cache_reference: as for `invert`; None is the chain's, or with photos False.
             progress: called with (stage, steps done, steps in all).
             watch: called with (index into the chain, latents (E, N, h, w, c) there), from T down to 0.
 
@@ -172,9 +138,20 @@ class RivalPipeline:
         50 steps; ours kept more of the exemplar where we measured both (the model card of the embedded model).
         """
         given = images_or_chain if isinstance(images_or_chain, Chain) else None
-        if given:
-            self._check_chain(given, source_prompt, num_inference_steps, timestep_convention, height, width)
         pixels = given.pixels if given else self._load(images_or_chain, height, width)
+        if given:
+            if source_prompt is not None:
+                source_prompt = checks.per_exemplar("source_prompt", source_prompt, len(pixels))
+            checks.chain(
+                given,
+                self.latent_shape(*pixels.shape[1:3]),
+                source_prompt=source_prompt,
+                num_inference_steps=num_inference_steps,
+                timestep_convention=timestep_convention,
+                cache_reference=cache_reference,
+                height=height,
+                width=width,
+            )
         if isinstance(initial, str) and initial == "inverted" and num_variations != 1:
             warnings.warn("All variations that start from the inverted latents are the same picture.", stacklevel=2)
         boundaries = {"t_align": t_align, "t_early": t_early, "attention_start": attention_start}
@@ -191,6 +168,7 @@ class RivalPipeline:
             align=align,
             seed=seed,
             timestep_convention=timestep_convention,
+            cache_reference=given.cache_reference if given else cache_reference,
             **boundaries,
         )
         target, negative = (
@@ -203,44 +181,67 @@ class RivalPipeline:
         timesteps = self.schedule.timesteps(steps)
         start = initial
         if not isinstance(start, str):
-            start = checks.initial_array(start, (len(pixels), num_variations, *self._latent_shape(pixels)))
-        with self._precision():
+            start = checks.initial_array(start, (len(pixels), num_variations, *self.latent_shape(*pixels.shape[1:3])))
+        with self.precision():
             texts = {"target": target, "negative": negative, "empty": ("",) * len(pixels)}
-            texts = {name: self._embed(text) for name, text in texts.items()}
+            texts = {name: self.embed(text) for name, text in texts.items()}
             chain = given or self._invert(
                 pixels,
                 target if source_prompt is None else checks.per_exemplar("source_prompt", source_prompt, len(pixels)),
                 steps,
                 "target" if timestep_convention is None else timestep_convention,
+                bool(cache_reference),
                 progress,
             )
             latents = jnp.asarray(chain.latents)
             if isinstance(start, str):
                 start = initial_latents(latents[-1], seeds, initial=start, num_variations=num_variations)
-            else:  # where the chain is, or jit would compile anew
-                start = jax.device_put(start, latents.device)
+            start = jnp.asarray(start)
             boundaries = {name: float(value) for name, value in boundaries.items()}
             final = generate(
                 self.unet,
                 self.schedule,
                 latents,
                 start,
-                Prompts(source=self._embed(chain.source_prompt), **texts),
-                stages(timesteps, **boundaries, align=align, reference=reference),
+                Prompts(source=self.embed(chain.source_prompt), **texts),
+                stages(
+                    timesteps,
+                    **boundaries,
+                    align=align,
+                    reference=reference,
+                    kept=chain.cache_reference,
+                    backend=self.attention,
+                ),
                 guidance_scale=float(guidance_scale),
+                kept=chain.kept,
                 progress=progress,
                 watch=watch,
+                once=self.stands_in,
             )
             return Variations(np.asarray(decode(self.vae, final)), final, chain)
+
+    def cache_bytes(
+        self,
+        num_exemplars: int = 1,
+        num_inference_steps: int = NUM_INFERENCE_STEPS,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> int:
+        """Bytes on the device that `cache_reference` keeps of so many photos. Raises InputError as `invert` does."""
+        for name, value in (("num_exemplars", num_exemplars), ("num_inference_steps", num_inference_steps)):
+            checks.count(name, value)
+        shape = self.latent_shape(*self._sides(height, width))
+        text = self.tokenizer.length, self.unet.config.cross_attention_dim
+        return num_exemplars * kept_bytes(self.unet, shape, text, num_inference_steps)
 
     def reconstruct(self, chain: Chain, *, progress: Progress = silent) -> Pixels:
         """The exemplars as plain DDIM draws them from the chain's end, uint8 (E, H, W, 3): how well they inverted.
 
         Told the source prompt, without guidance. Raises InputError for a chain of another model.
         """
-        self._check_latents(chain)
-        with self._precision():
-            text = self._embed(chain.source_prompt)
+        checks.chain(chain, self.latent_shape(*chain.pixels.shape[1:3]))
+        with self.precision():
+            text = self.embed(chain.source_prompt)
             latents = jnp.asarray(chain.latents)
             final = generate(
                 self.unet,
@@ -248,59 +249,47 @@ class RivalPipeline:
                 latents,
                 latents[-1][:, None],
                 Prompts(source=text, target=text, negative=text, empty=text),
-                [(Stage("plain", "none", references=0), len(latents) - 1)],
+                [(Stage("plain", "none", references=0, backend=self.attention), len(latents) - 1)],
                 guidance_scale=1.0,
                 progress=progress,
+                once=self.stands_in,
             )
             return np.asarray(decode(self.vae, final))[:, 0]
 
-    def _invert(self, pixels: Pixels, prompts: tuple[str, ...], steps: int, convention, progress: Progress) -> Chain:
+    def warmup(self, num_exemplars: int = 1, prompt: str = "", *, progress: Progress = silent, **arguments) -> None:
+        """Compiles what `vary` of so many photos with these arguments will run, and `reconstruct` after it.
+
+        Runs a few steps of each kind. Raises InputError as `vary` does.
+        """
+        gray = np.full((num_exemplars, 64, 64, 3), 128, np.uint8)  # cropped to whatever is asked for
+        short = replace(self, stands_in=True)
+        out = short.vary(gray, prompt, **arguments, progress=progress)
+        short.reconstruct(out.chain, progress=progress)
+
+    def _invert(
+        self, pixels: Pixels, prompts: tuple[str, ...], steps: int, convention, keep: bool, progress: Progress
+    ) -> Chain:
         """The chain of pictures that are loaded already."""
-        with self._precision():
-            latents = invert(
+        with self.precision():
+            latents, kept = invert(
                 self.unet,
                 self.schedule,
                 encode(self.vae, pixels),
-                self._embed(prompts),
+                self.embed(prompts),
                 num_inference_steps=steps,
                 timestep_convention=convention,
+                keep=keep,
+                backend=self.attention,
                 progress=progress,
+                once=self.stands_in,
             )
-        return Chain(latents, pixels, prompts, convention)
+        return Chain(latents, pixels, prompts, convention, kept)
 
     def _load(self, images, height: int | None, width: int | None) -> np.ndarray:
-        height = checks.side("height", height, self.size, self.factor)
-        width = checks.side("width", width, self.size, self.factor)
-        return load_images(images, height, width)
+        return load_images(images, *self._sides(height, width))
 
-    def _check_chain(
-        self, chain: Chain, source_prompt, num_inference_steps, timestep_convention, height, width
-    ) -> None:
-        """Raises InputError where an argument is at odds with the chain, or the chain with the model."""
-        if source_prompt is not None:
-            source_prompt = checks.per_exemplar("source_prompt", source_prompt, len(chain.pixels))
-        checks.agrees("source_prompt", source_prompt, chain.source_prompt)
-        checks.agrees("num_inference_steps", num_inference_steps, chain.num_inference_steps)
-        checks.agrees("timestep_convention", timestep_convention, chain.timestep_convention)
-        checks.agrees("height", height, chain.pixels.shape[1])
-        checks.agrees("width", width, chain.pixels.shape[2])
-        self._check_latents(chain)
-
-    def _check_latents(self, chain: Chain) -> None:
-        expected = self._latent_shape(chain.pixels)
-        if chain.latents.shape[2:] != expected:
-            raise InputError(
-                f"The chain's latents are {chain.latents.shape[2:]}, but this model's would be {expected}."
-            )
-
-    def _latent_shape(self, pixels: np.ndarray) -> tuple[int, int, int]:
-        """(h, w, c) of the latents of pixels (e, H, W, 3)."""
-        factor = self.vae.config.factor
-        return pixels.shape[1] // factor, pixels.shape[2] // factor, self.unet.config.in_channels
-
-    def _precision(self) -> AbstractContextManager:
-        """ "float32" means full-precision matrix products, also where a device would round their inputs."""
-        return jax.default_matmul_precision("highest") if self.dtype == "float32" else nullcontext()
-
-    def _embed(self, prompts: tuple[str, ...]) -> TextEmbedding:
-        return embed(self.text_encoder, self.tokenizer(prompts))
+    def _sides(self, height: int | None, width: int | None) -> tuple[int, int]:
+        """What is asked for, or the model's own."""
+        sides = (("height", height), ("width", width))
+        high, wide = (checks.side(name, value, self.size, self.factor) for name, value in sides)
+        return high, wide

@@ -27,8 +27,9 @@ def x_bsd():
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def run(attend, graphdef, state, *inputs):
-    return attend(nnx.merge(graphdef, state), *inputs)
+def run(attend, graphdef, state, x_bsd, text_bmd):
+    attention = nnx.merge(graphdef, state)
+    return attend(attention, x_bsd, None if text_bmd is None else attention.kv(text_bmd))
 
 
 def attended(attend, attention, x_bsd, text_bmd=None):

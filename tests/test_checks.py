@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from published import SD1
 
-from rival_jax import InputError, checks
+from rival_jax import Chain, InputError, checks
+from rival_jax.models.config import UNetConfig
 
 NAN, INF = float("nan"), float("inf")
 
@@ -101,10 +103,30 @@ def test_side():
 
 
 def test_agreement_with_a_chain():
-    checks.agrees("height", None, 512)
-    checks.agrees("height", 512, 512)
+    chain = Chain(np.zeros((5, 1, 8, 8, 4)), np.zeros((1, 512, 512, 3), np.uint8), ("",), "target")
+    checks.chain(chain, (8, 8, 4), height=None, width=512, num_inference_steps=4, cache_reference=False)
     with pytest.raises(InputError, match="height is 64, but the chain was inverted with 512"):
-        checks.agrees("height", 64, 512)
+        checks.chain(chain, (8, 8, 4), height=64)
+    with pytest.raises(InputError, match="cache_reference is True, but the chain was inverted with False"):
+        checks.chain(chain, (8, 8, 4), cache_reference=True)
+    with pytest.raises(InputError, match=r"latents are \(8, 8, 4\), but this model's would be \(8, 8, 16\)"):
+        checks.chain(chain, (8, 8, 16))
+
+
+@pytest.mark.parametrize(
+    ("backend", "reason"),
+    [
+        ("flash", "accepted: 'dense', 'cudnn', 'chunked', 'pallas'"),
+        ("cudnn", "but it is for NVIDIA GPUs from Ampere on"),
+        ("pallas", "but it is for TPUs, the device is a cpu"),
+    ],
+)
+def test_attention_is_one_that_the_device_has(backend, reason):
+    unet = UNetConfig.from_dict(SD1)
+    for possible in ("dense", "chunked"):
+        checks.attention(possible, "float32", unet)
+    with pytest.raises(InputError, match=f"attention is '{backend}'.*{reason}"):
+        checks.attention(backend, "float32", unet)
 
 
 def test_initial_array():

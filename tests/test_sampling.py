@@ -1,11 +1,10 @@
-"""The plan of stages, and the rows of a call."""
+"""The plan of stages."""
 
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from rival_jax.attend import FromReference, plain
-from rival_jax.sampling import Prompts, Stage, _references, _rows, _split, _text_rows, stages
+from rival_jax.attend import FromReference, Plain
+from rival_jax.rows import Layout
+from rival_jax.sampling import Stage, stages
 from rival_jax.schedule import Schedule
 
 TIMESTEPS = Schedule().timesteps(50)  # 1, 21 ... 981
@@ -76,36 +75,30 @@ def test_every_step_is_in_one_stage(steps):
 
 
 def test_who_attends():
-    assert Stage("plain", "noise", 1).attend(3) is plain
-    assert Stage("replace", "noise", 1).attend(3) == FromReference(rows=7, keep_own=False)
-    assert Stage("concat", "none", 2).attend(3) == FromReference(rows=4, keep_own=True)
+    """All rows, and the fewer rows before prompts are read: there a variation is one row, not two."""
+
+    def values(attention, align, references):
+        attend, prefix = Stage(attention, align, references, "dense").attend(Layout(references, 3), None)
+        return attend, prefix.attend
+
+    assert values("plain", "noise", 1) == (Plain("dense"), Plain("dense"))
+    assert values("replace", "noise", 1) == tuple(FromReference(rows, False, "dense") for rows in (7, 4))
+    assert values("concat", "none", 2) == tuple(FromReference(rows, True, "dense") for rows in (4, 4))
 
 
-E, N = 2, 3
-LAYOUTS = {  # of one exemplar: what each row is, and where positive and negative rows start
-    0: "pppnnn",
-    1: "Rpppnnn",
-    2: "RpppEnnn",
-}
-
-
-@pytest.mark.parametrize("references", LAYOUTS)
-def test_rows_and_their_texts(references):
-    """Rows hold the exemplar's latents and the prompts that belong to them, and split up again."""
-    ids = np.arange(E, dtype=np.float32).reshape(E, 1, 1)
-    prompts = Prompts(*(jnp.asarray(ids + 10 * kind) for kind in range(4)))  # source 0, target 1, negative 2, empty 3
-    kinds = dict(zip("RpnE", range(4), strict=True))
-    text = np.asarray(_text_rows(prompts, references, N)).ravel()
-    np.testing.assert_array_equal(text, [10 * kinds[row] + e for e in range(E) for row in LAYOUTS[references]])
-
-    chain = jnp.asarray(ids[..., None])
-    halves = jnp.arange(100, 100 + E * 2 * N, dtype=jnp.float32).reshape(E, 2, N, 1, 1, 1)
-    rows = _rows(_references(chain, references), halves)
-    assert rows.shape == (len(text), 1, 1, 1)
-    reference, positive, negative = _split(rows, (E, N), references)
-    np.testing.assert_array_equal(positive, halves[:, 0])
-    np.testing.assert_array_equal(negative, halves[:, 1])
-    if references:
-        np.testing.assert_array_equal(reference, chain[:, None])
-        first = np.asarray(rows).ravel()[:: len(LAYOUTS[references])]
-        np.testing.assert_array_equal(first, ids.ravel())
+def test_kept_references_have_no_rows():
+    for reference in ("shared", "paired"):
+        made = stages(
+            TIMESTEPS,
+            t_align=600.0,
+            t_early=600.0,
+            attention_start=960.0,
+            align="noise",
+            reference=reference,
+            kept=True,
+        )
+        assert [(stage.attention, stage.references, count) for stage, count in made] == [
+            ("plain", 0, 2),
+            ("replace", 0, 18),
+            ("concat", 0, 30),
+        ]

@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rival_jax.inversion import Chain
-from rival_jax.models.attention import Attention, plain, sdpa
+from rival_jax.attend import FromReference
+from rival_jax.chain import Chain
+from rival_jax.kernels import KeysValues
+from rival_jax.models.attention import Attention
 from rival_jax.models.network import Network
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.text import embed
@@ -40,15 +42,13 @@ class Share:
 
     shares: list
 
-    def __call__(self, attention: Attention, x_bsd: jax.Array, text_bmd: jax.Array | None) -> jax.Array:
-        if text_bmd is not None:
-            return plain(attention, x_bsd, text_bmd)
-        q, (k, v) = attention.q(x_bsd), attention.kv(x_bsd)
-        both = [jnp.concatenate([x[0::2], x[1::2]], axis=1) for x in (k, v)]
-        scores = jnp.einsum("bshk,bmhk->bhsm", q[1::2], both[0]).astype(jnp.float32) / np.float32(np.sqrt(q.shape[-1]))
-        self.shares.append(jax.nn.softmax(scores)[..., : k.shape[1]].sum(axis=-1).mean())
-        out = jnp.stack([sdpa(q[0::2], k[0::2], v[0::2]), sdpa(q[1::2], *both)], axis=1)
-        return out.reshape(-1, *out.shape[2:])
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: KeysValues | None) -> jax.Array:
+        if text is None:
+            q, (k, _) = layer.q(x_bsd), layer.kv(x_bsd)
+            both = jnp.concatenate([k[0::2], k[1::2]], axis=1)
+            scores = jnp.einsum("bshk,bmhk->bhsm", q[1::2], both).astype(jnp.float32) / np.float32(q.shape[-1] ** 0.5)
+            self.shares.append(jax.nn.softmax(scores)[..., : k.shape[1]].sum(axis=-1).mean())
+        return FromReference(rows=2, keep_own=True)(layer, x_bsd, text)
 
 
 @jax.jit

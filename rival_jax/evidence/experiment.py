@@ -7,13 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
+from rival_jax.chain import Chain
 from rival_jax.evidence.exemplars import draw_exemplars
 from rival_jax.evidence.scores import measure
-from rival_jax.evidence.settings import PAPER, Setting
+from rival_jax.evidence.settings import PAPER, ChainKind, Setting
 from rival_jax.evidence.store import Store, digest_of
-from rival_jax.inversion import Chain
 from rival_jax.metrics.judge import Judge
-from rival_jax.options import TimestepConvention
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.steps import Progress
 
@@ -72,16 +71,17 @@ class Experiment:
         for start in range(0, len(self.captions), _TOGETHER):
             captions = self.captions[start : start + _TOGETHER]
             seeds = list(range(start, start + len(captions)))
-            chain = self._chain(*setting.chain, start)
+            chain = self._chain(setting.chain, start)
             out = self.pipe.vary(chain, captions, num_variations=self.num_variations, seed=seeds, **options)
             parts.append(out.images)
         return np.concatenate(parts)
 
-    def _chain(self, steps: int, convention: TimestepConvention, source: str, start: int) -> Chain:
+    def _chain(self, kind: ChainKind, start: int) -> Chain:
         """The chain of the exemplars from `start`, inverted once for all settings that follow it."""
-        key = steps, convention, source, start
-        if key not in self._chains:
+        if (kind, start) not in self._chains:
+            steps, convention, source, keep = kind
             rows = slice(start, start + _TOGETHER)
             prompts = self.captions[rows] if source == "caption" else ""
-            self._chains[key] = self.pipe.invert(self.exemplars[rows], prompts, steps, convention)
-        return self._chains[key]
+            chain = self.pipe.invert(self.exemplars[rows], prompts, steps, convention, cache_reference=keep)
+            self._chains[kind, start] = chain
+        return self._chains[kind, start]

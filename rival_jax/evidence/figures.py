@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from rival_jax.chain import Chain
 from rival_jax.evidence.divergence import divergence
 from rival_jax.evidence.settings import PAPER, TABLE_3
-from rival_jax.inversion import Chain
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.sheets import grid
 

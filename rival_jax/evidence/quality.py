@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from rival_jax.chain import Chain
 from rival_jax.codec import decode, encode
 from rival_jax.evidence.experiment import Experiment
 from rival_jax.evidence.settings import PAPER, PAPER_STEPS, TEXT_TO_IMAGE
 from rival_jax.evidence.store import digest_of
 from rival_jax.images import load_images, psnr
-from rival_jax.inversion import Chain
 from rival_jax.metrics.judge import Judge
 from rival_jax.metrics.kid import kid
 from rival_jax.metrics.recogniser import Recogniser

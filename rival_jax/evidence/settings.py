@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from rival_jax.options import TimestepConvention
 
+ChainKind = tuple[int, TimestepConvention, str, bool]
+"""Steps, convention, whether the caption or nothing is the source prompt, whether the reference is kept."""
 Scores = tuple[float, float, float]
 """Palette distance, text alignment and image alignment."""
 
@@ -28,11 +30,12 @@ class Setting:
     num_inference_steps: int = PAPER_STEPS
     timestep_convention: TimestepConvention = "target"
     source: Literal["caption", "empty"] = "caption"
+    cache_reference: bool = False
 
     @property
-    def chain(self) -> tuple[int, TimestepConvention, str]:
+    def chain(self) -> ChainKind:
         """What tells one chain from another."""
-        return self.num_inference_steps, self.timestep_convention, self.source
+        return self.num_inference_steps, self.timestep_convention, self.source, self.cache_reference
 
 
 PAPER: dict[str, Any] = {
@@ -104,6 +107,7 @@ VARIANTS = (
     Setting("full"),
     Setting("paired reference", {"reference": "paired"}),
     Setting("inversion current", timestep_convention="current"),
+    Setting("kept reference", cache_reference=True),
     Setting("empty source prompt", source="empty"),
     Setting("gaussian start", {"initial": "gaussian"}),
     Setting("latent alignment", _LATENT),

@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from rival_jax.kernels import KeysValues, attention
 from rival_jax.models.layers import GroupNorm, LayerNorm, conv, linear
-
-
-def sdpa(q_bshk: jax.Array, k_bmhk: jax.Array, v_bmhk: jax.Array, *, is_causal: bool = False) -> jax.Array:
-    """Scaled dot-product attention with a float32 softmax, (b, s, h, k) like the queries."""
-    dtype, inputs = q_bshk.dtype, (q_bshk, k_bmhk, v_bmhk)
-    if dtype == jnp.float16 and jax.default_backend() != "gpu":  # only GPUs have the products that JAX asks for
-        inputs = (x.astype(jnp.float32) for x in inputs)
-    with jax.numpy_dtype_promotion("standard"):  # JAX mixes float32 scores with 16-bit inputs itself
-        return jax.nn.dot_product_attention(*inputs, is_causal=is_causal).astype(dtype)
+from rival_jax.options import Backend
 
 
 @runtime_checkable
 class Attend(Protocol):
     """Decides which keys and values each row's queries meet; returns (b, s, h, k).
 
-    `text_bmd` is None in self-attention, the prompt's tokens in cross-attention.
+    `text` is None in self-attention, in cross-attention the keys and values of the rows' prompts, (b, m, h, k) each.
     """
 
-    def __call__(self, attention: Attention, x_bsd: jax.Array, text_bmd: jax.Array | None) -> jax.Array: ...
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: KeysValues | None) -> jax.Array: ...
 
 
-def plain(attention: Attention, x_bsd: jax.Array, text_bmd: jax.Array | None = None) -> jax.Array:
+@dataclass(frozen=True)
+class Plain:
     """Every row attends to itself, or to its own prompt."""
-    return sdpa(attention.q(x_bsd), *attention.kv(x_bsd if text_bmd is None else text_bmd))
+
+    backend: Backend | None = None
+    """None chooses by device, dtype and shape."""
+
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: KeysValues | None = None) -> jax.Array:
+        keys, values = layer.kv(x_bsd) if text is None else text
+        return attention(layer.q(x_bsd)[None], own=(keys[None], values[None]), backend=self.backend)[0]
+
+
+plain = Plain()
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What runs before a call's first cross-attention, where rows that differ in nothing but their prompt are one.
+
+    `attend` is who attends to whom among these fewer rows, `spread` makes all rows of them.
+    """
+
+    attend: Attend
+    spread: Callable[[jax.Array], jax.Array]
 
 
 class Attention(nnx.Module):
@@ -61,8 +77,8 @@ class Attention(nnx.Module):
         """Keys and values, (b, m, h, k) each."""
         return self._split(self.to_k(context_bmd)), self._split(self.to_v(context_bmd))
 
-    def __call__(self, x_bsd: jax.Array, text_bmd: jax.Array | None = None, *, attend: Attend = plain) -> jax.Array:
-        out_bshk = attend(self, x_bsd, text_bmd)
+    def __call__(self, x_bsd: jax.Array, text: KeysValues | None = None, *, attend: Attend = plain) -> jax.Array:
+        out_bshk = attend(self, x_bsd, text)
         return self.to_out[0](out_bshk.reshape(x_bsd.shape))
 
 
@@ -103,9 +119,10 @@ class BasicTransformerBlock(nnx.Module):
         self.norm3 = LayerNorm(width, dtype=dtype, rngs=rngs)
         self.ff = FeedForward(width, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x_bsd: jax.Array, text_bmd: jax.Array, attend: Attend) -> jax.Array:
-        x_bsd = x_bsd + self.attn1(self.norm1(x_bsd), attend=attend)
-        x_bsd = x_bsd + self.attn2(self.norm2(x_bsd), text_bmd, attend=attend)
+    def __call__(self, x_bsd: jax.Array, text: KeysValues, attend: Attend, prefix: Prefix | None = None) -> jax.Array:
+        x_bsd = x_bsd + self.attn1(self.norm1(x_bsd), attend=prefix.attend if prefix else attend)
+        x_bsd = prefix.spread(x_bsd) if prefix else x_bsd
+        x_bsd = x_bsd + self.attn2(self.norm2(x_bsd), text, attend=attend)
         return x_bsd + self.ff(self.norm3(x_bsd))
 
 
@@ -136,9 +153,13 @@ class Transformer2D(nnx.Module):
         )
         self.proj_out = projection()
 
-    def __call__(self, x_byxc: jax.Array, text_bmd: jax.Array, attend: Attend) -> jax.Array:
+    def __call__(
+        self, x_byxc: jax.Array, texts: Iterator[KeysValues], attend: Attend, prefix: Prefix | None = None
+    ) -> jax.Array:
+        """Takes its layers' texts from `texts`. With a `prefix` the image has fewer rows than what is returned."""
         b, y, x, c = x_byxc.shape
         tokens = self.proj_in(self.norm(x_byxc)).reshape(b, y * x, c)
-        for block in self.transformer_blocks:
-            tokens = block(tokens, text_bmd, attend)
-        return x_byxc + self.proj_out(tokens.reshape(b, y, x, c))
+        for number, block in enumerate(self.transformer_blocks):
+            tokens = block(tokens, next(texts), attend, prefix if number == 0 else None)
+        x_byxc = prefix.spread(x_byxc) if prefix else x_byxc
+        return x_byxc + self.proj_out(tokens.reshape(x_byxc.shape))

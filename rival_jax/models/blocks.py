@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rival_jax.models.attention import Attend, Transformer2D
+from rival_jax.kernels import KeysValues
+from rival_jax.models.attention import Attend, Prefix, Transformer2D
 from rival_jax.models.layers import Downsample, ResnetBlock, Upsample
 
 
@@ -52,13 +54,23 @@ class DownBlock(nnx.Module):
         samplers = [Downsample(spec.channels, dtype=dtype, rngs=rngs)] if downsample else []
         self.downsamplers = nnx.data(samplers)
 
-    def __call__(self, x: jax.Array, time_bd: jax.Array, text_bmd: jax.Array, attend: Attend):
-        """Returns the image and what the up path will meet again, in order of making."""
+    def __call__(
+        self,
+        x: jax.Array,
+        time_bd: jax.Array,
+        texts: Iterator[KeysValues],
+        attend: Attend,
+        prefix: Prefix | None = None,
+    ):
+        """Returns the image and what the up path will meet again, in order of making.
+
+        With a `prefix`, what is made before the block's first cross-attention has fewer rows.
+        """
         skips = []
         for index, resnet in enumerate(self.resnets):
             x = resnet(x, time_bd)
             if self.attentions:
-                x = self.attentions[index](x, text_bmd, attend)
+                x = self.attentions[index](x, texts, attend, prefix if index == 0 else None)
             skips.append(x)
         for downsampler in self.downsamplers:
             x = downsampler(x)
@@ -73,9 +85,16 @@ class MidBlock(nnx.Module):
         self.resnets = nnx.data([spec.resnet(spec.channels, dtype=dtype, rngs=rngs) for _ in range(2)])
         self.attentions = spec.transformers(1, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: jax.Array, time_bd: jax.Array, text_bmd: jax.Array, attend: Attend) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array,
+        time_bd: jax.Array,
+        texts: Iterator[KeysValues],
+        attend: Attend,
+        prefix: Prefix | None = None,
+    ) -> jax.Array:
         x = self.resnets[0](x, time_bd)
-        x = self.attentions[0](x, text_bmd, attend)
+        x = self.attentions[0](x, texts, attend, prefix)
         return self.resnets[1](x, time_bd)
 
 
@@ -96,13 +115,18 @@ class UpBlock(nnx.Module):
         self.upsamplers = nnx.data([Upsample(spec.channels, dtype=dtype, rngs=rngs)] if upsample else [])
 
     def __call__(
-        self, x: jax.Array, skips: list[jax.Array], time_bd: jax.Array, text_bmd: jax.Array, attend: Attend
+        self,
+        x: jax.Array,
+        skips: list[jax.Array],
+        time_bd: jax.Array,
+        texts: Iterator[KeysValues],
+        attend: Attend,
     ) -> jax.Array:
         """`skips` is the down path's whole list; the block takes its own from the end."""
         for index, resnet in enumerate(self.resnets):
             x = resnet(jnp.concatenate([x, skips.pop()], axis=-1), time_bd)
             if self.attentions:
-                x = self.attentions[index](x, text_bmd, attend)
+                x = self.attentions[index](x, texts, attend)
         for upsampler in self.upsamplers:
             x = upsampler(x)
         return x

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rival_jax.models.attention import sdpa
+from rival_jax.kernels.dense import wide
 from rival_jax.models.clip_config import CLIPConfig, TextConfig, VisionConfig
 from rival_jax.models.layers import LayerNorm, conv, linear
 
@@ -31,7 +31,9 @@ class SelfAttention(nnx.Module):
     def __call__(self, x_bmd: jax.Array) -> jax.Array:
         b, m, _ = x_bmd.shape
         q, k, v = (project(x_bmd).reshape(b, m, self.heads, -1) for project in (self.q_proj, self.k_proj, self.v_proj))
-        return self.out_proj(sdpa(q, k, v, is_causal=self.is_causal).reshape(x_bmd.shape))
+        with jax.numpy_dtype_promotion("standard"):  # JAX mixes float32 scores with 16-bit inputs itself
+            out = jax.nn.dot_product_attention(wide(q), wide(k), wide(v), is_causal=self.is_causal)
+        return self.out_proj(out.astype(x_bmd.dtype).reshape(x_bmd.shape))
 
 
 class MLP(nnx.Module):

@@ -96,6 +96,17 @@ class UNetConfig:
     """Set where the checkpoint adds pooled text and size embeddings to the time embedding (SDXL)."""
     projection_class_embeddings_input_dim: int | None = None
 
+    def self_attention(self, height: int, width: int) -> list[tuple[int, int, int]]:
+        """(tokens, heads, width of a head) of each level with self-attention, for latents of these sides."""
+        depths = [max(pair) for pair in zip(self.transformer_depths, self.up_depths, strict=True)]
+        depths[-1] = max(depths[-1], self.mid_depth)
+        levels = enumerate(zip(depths, self.attention_heads, self.block_out_channels, strict=True))
+        return [
+            ((height >> level) * (width >> level), heads, channels // heads)
+            for level, (depth, heads, channels) in levels
+            if depth
+        ]
+
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> UNetConfig:
         """Reads `unet/config.json`. Raises InputError that names what is unsupported or missing."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rival_jax.models.attention import Attend, plain
+from rival_jax.kernels import KeysValues
+from rival_jax.models.attention import Attend, Prefix, plain
 from rival_jax.models.blocks import BlockSpec, DownBlock, MidBlock, UpBlock
 from rival_jax.models.config import UNetConfig
 from rival_jax.models.layers import GroupNorm, conv, linear
@@ -86,7 +88,13 @@ class UNet(nnx.Module):
         config = self.config
         return sinusoid(values, width, flip_sin_to_cos=config.flip_sin_to_cos, freq_shift=config.freq_shift)
 
-    def _time(self, timestep_b: jax.Array, added: tuple[jax.Array, jax.Array] | None) -> jax.Array:
+    def embed_time(self, timestep_b: Timesteps, added: tuple[jax.Array, jax.Array] | None = None) -> jax.Array:
+        """What the resnets are told of the timestep, (b, d).
+
+        Args:
+            timestep_b: 0 ... 999.
+            added: pooled text (b, d) and sizes (b, 6), where the configuration asks for them (SDXL).
+        """
         sines = self._sinusoid(timestep_b, self.config.block_out_channels[0])
         time_bd = self.time_embedding(sines.astype(self.dtype))
         if added is None:
@@ -95,6 +103,13 @@ class UNet(nnx.Module):
         sines = self._sinusoid(sizes_b6, self.config.addition_time_embed_dim or 0).reshape(sizes_b6.shape[0], -1)
         joined = jnp.concatenate([pooled_bd.astype(self.dtype), sines.astype(self.dtype)], axis=-1)
         return time_bd + self.add_embedding(joined)
+
+    def read(self, text_bmd: TextEmbedding) -> list[KeysValues]:
+        """Keys and values (b, m, h, k) of the prompts in every cross-attention layer, in the order of use."""
+        text_bmd = text_bmd.astype(self.dtype)
+        blocks = [*self.down_blocks, self.mid_block, *self.up_blocks]
+        transformers = [transformer for block in blocks for transformer in block.attentions]
+        return [block.attn2.kv(text_bmd) for transformer in transformers for block in transformer.transformer_blocks]
 
     def __call__(
         self,
@@ -105,23 +120,37 @@ class UNet(nnx.Module):
         attend: Attend = plain,
         added: tuple[jax.Array, jax.Array] | None = None,
     ) -> Latents:
+        """`predict` for prompts' last hidden states, from which nothing is reused."""
+        return self.predict(x_byxc, self.embed_time(timestep_b, added), self.read(text_bmd), attend=attend)
+
+    def predict(
+        self,
+        x_byxc: jax.Array,
+        time_bd: jax.Array,
+        texts: Sequence[KeysValues],
+        *,
+        attend: Attend = plain,
+        prefix: Prefix | None = None,
+    ) -> jax.Array:
         """The model's prediction (b, y, x, c), float32.
 
         Args:
             x_byxc: scaled latents; sides are multiples of `config.factor`.
-            timestep_b: 0 ... 999, one a row.
-            text_bmd: the prompts' last hidden states.
+            time_bd: what `embed_time` returned, one a row or one for all.
+            texts: what `read` returned, one a row.
             attend: who attends to whom, in every attention layer.
-            added: pooled text (b, d) and sizes (b, 6), where the configuration asks for them (SDXL).
+            prefix: how the latents' rows become those of the texts; without one they are.
         """
-        time_bd = self._time(timestep_b, added)
-        text_bmd = text_bmd.astype(self.dtype)
+        time_bd, layers = time_bd.astype(self.dtype), iter(texts)
         x = self.conv_in(x_byxc.astype(self.dtype))
-        skips = [x]
+        skips, fewer = [x], prefix
         for block in self.down_blocks:
-            x, made = block(x, time_bd, text_bmd, attend)
+            x, made = block(x, time_bd, layers, attend, fewer)
             skips += made
-        x = self.mid_block(x, time_bd, text_bmd, attend)
+            fewer = None if block.attentions else fewer
+        x = self.mid_block(x, time_bd, layers, attend, fewer)
+        if prefix:
+            skips = [prefix.spread(skip) if len(skip) == len(x_byxc) else skip for skip in skips]
         for block in self.up_blocks:
-            x = block(x, skips, time_bd, text_bmd, attend)
+            x = block(x, skips, time_bd, layers, attend)
         return self.conv_out(nnx.silu(self.conv_norm_out(x))).astype(jnp.float32)

@@ -56,8 +56,10 @@ def merges_for(words: Iterable[str]) -> list[tuple[str, str]]:
     return list(merges)
 
 
-def write_tokenizer(directory: Path | str, words: Iterable[str] = WORDS) -> None:
+def write_tokenizer(directory: Path | str, words: Iterable[str] = WORDS, length: int = MAX_LENGTH) -> None:
     """Write vocab.json, merges.txt and the tokenizer's configuration, as in a Stable Diffusion 1.x checkpoint.
+
+    A prompt has `length` tokens, start and end included.
 
     Tokens: the 256 bytes, the same ending a word, the merges, start and end; so that any text can be encoded.
     """
@@ -67,7 +69,7 @@ def write_tokenizer(directory: Path | str, words: Iterable[str] = WORDS) -> None
     special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END}
     config = {
         "tokenizer_class": "CLIPTokenizer",
-        "model_max_length": MAX_LENGTH,
+        "model_max_length": length,
         "do_lower_case": True,
         "add_prefix_space": False,
         "errors": "replace",

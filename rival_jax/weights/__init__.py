@@ -7,8 +7,21 @@ converted  a copy in final form for later starts
 """
 
 from rival_jax.weights.converted import load_state
-from rival_jax.weights.load import CLIP, TEXT_ENCODER, UNET, VAE, Part, Plan, plan
+from rival_jax.weights.load import CLIP, TEXT_ENCODER, UNET, VAE, Part, Plan, plan, zeros
 from rival_jax.weights.locate import EMBEDDED, resolve
 from rival_jax.weights.rules import export
 
-__all__ = ["CLIP", "EMBEDDED", "TEXT_ENCODER", "UNET", "VAE", "Part", "Plan", "export", "load_state", "plan", "resolve"]
+__all__ = [
+    "CLIP",
+    "EMBEDDED",
+    "TEXT_ENCODER",
+    "UNET",
+    "VAE",
+    "Part",
+    "Plan",
+    "export",
+    "load_state",
+    "plan",
+    "resolve",
+    "zeros",
+]

@@ -3,16 +3,14 @@
 Restoring it takes about two thirds of the processor time that casting and transposing take, and reads half the bytes
 where float32 becomes 16 bits. Weights already in their dtype are read from the checkpoint as fast (measured on SD 1.5).
 
-Copies lie in `$RIVAL_CACHE` ("off": none are kept), else in `rival_jax` under `$XDG_CACHE_HOME` or `~/.cache`. A copy
-is named after its source's folder, dtype, files and shapes; one that no longer fits its source is never read, and goes
-when the next is written.
+Copies lie in `cache.cache_directory()`. A copy is named after its source's folder, dtype, files and shapes; one that no
+longer fits its source is never read, and goes when the next is written.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +19,8 @@ import jax
 import orbax.checkpoint as ocp
 from flax import nnx
 
+from rival_jax.cache import cache_directory
+from rival_jax.devices import everywhere
 from rival_jax.weights.load import Plan, read
 from rival_jax.weights.rules import leaf_paths
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 def load_state(plan: Plan) -> nnx.State:
-    """A network's weights on the first device: from the converted copy, or from the checkpoint, leaving a copy behind.
+    """A network's weights on every device: from the converted copy, or from the checkpoint, leaving a copy behind.
 
     A broken copy is replaced; a cache that cannot be written costs one warning.
     """
@@ -54,16 +54,6 @@ def load_state(plan: Plan) -> nnx.State:
     return state
 
 
-def cache_directory() -> Path | None:
-    """Where converted copies lie; None where the user wants none."""
-    chosen = os.environ.get("RIVAL_CACHE")
-    if chosen == "off":
-        return None
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "rival_jax"
-
-
 def _name(plan: Plan) -> str:
     """`<part>-<where it is from and its dtypes>-<what it was made of>`."""
     leaves = plan.leaves
@@ -83,8 +73,9 @@ def _checkpointer() -> ocp.Checkpointer:
 
 
 def _restore(copy: Path, plan: Plan) -> nnx.State:
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    target = {path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device) for path, leaf in plan.leaves.items()}
+    devices = everywhere()
+    leaves = plan.leaves.items()
+    target = {path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=devices) for path, leaf in leaves}
     restore_args = ocp.checkpoint_utils.construct_restore_args(target)
     return plan.fill(_checkpointer().restore(copy, args=ocp.args.PyTreeRestore(target, restore_args=restore_args)))
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.typing import DTypeLike
 
+from rival_jax.devices import everywhere
 from rival_jax.errors import InputError
 from rival_jax.models.clip import CLIP as CLIPModel
 from rival_jax.models.clip import TextEncoder
@@ -98,7 +100,7 @@ def plan(directory: Path, part: Part, dtype: DTypeLike) -> Plan:
     Reads the config and the headers of the weight files only. Raises InputError for what cannot be loaded.
     """
     folder = directory / part.folder
-    config, network = _build(part, folder / "config.json", dtype)
+    config, network = build(part, folder / "config.json", dtype)
     graphdef, state = nnx.split(network)
     files = weight_files(folder, dtype)
     tensors = _tensors(files)
@@ -109,7 +111,7 @@ def plan(directory: Path, part: Part, dtype: DTypeLike) -> Plan:
     return Plan(folder, config, graphdef, state, sources, tuple(files))
 
 
-def _build(part: Part, file: Path, dtype: DTypeLike) -> tuple[Any, nnx.Module]:
+def build(part: Part, file: Path, dtype: DTypeLike) -> tuple[Any, nnx.Module]:
     """A network's config and its structure, without weights. Raises InputError for a config of no possible network."""
     try:
         config = part.config.from_dict(read_json(file))
@@ -145,7 +147,7 @@ def _tensors(files: list[Path]) -> dict[str, Stored]:
 
 
 def read(plan: Plan) -> nnx.State:
-    """Reads all leaves onto the first device, two at a time: the host holds little more than the model.
+    """Reads all leaves onto every device, two at a time: the host holds little more than the model.
 
     Tensors are cast on the host, which needs no compilation, and transposed on their way to the device.
     """
@@ -153,8 +155,14 @@ def read(plan: Plan) -> nnx.State:
     def place(path: str) -> jax.Array:
         tensor, layout = plan.sources[path]
         cast = tensor.read().astype(leaves[path].dtype, copy=False)
-        return jax.block_until_ready(jax.device_put(layout.leaf(cast), device))
+        return jax.block_until_ready(jax.device_put(layout.leaf(cast), devices))
 
-    leaves, device = plan.leaves, jax.local_devices()[0]
+    leaves, devices = plan.leaves, everywhere()
     with ThreadPoolExecutor(2) as pool:
         return plan.fill(dict(zip(leaves, pool.map(place, leaves), strict=True)))
+
+
+def zeros(plan: Plan) -> nnx.State:
+    """Nothing in place of all leaves, on every device."""
+    devices = everywhere()
+    return plan.fill({path: jnp.zeros(leaf.shape, leaf.dtype, device=devices) for path, leaf in plan.leaves.items()})

@@ -98,7 +98,14 @@ def test_what_vary_defaults_to_does_not_matter():
     """A row says every argument of `vary` that is not about the exemplars or the chain."""
     arguments = set(inspect.signature(RivalPipeline.vary).parameters)
     elsewhere = {"self", "images_or_chain", "prompt", "source_prompt", "num_variations", "num_inference_steps", "seed"}
-    assert set(PAPER) == arguments - elsewhere - {"timestep_convention", "height", "width", "progress", "watch"}
+    assert set(PAPER) == arguments - elsewhere - {
+        "timestep_convention",
+        "cache_reference",
+        "height",
+        "width",
+        "progress",
+        "watch",
+    }
 
 
 def test_what_invert_defaults_to_does_not_matter(evidence, pipe, monkeypatch):
@@ -108,7 +115,7 @@ def test_what_invert_defaults_to_does_not_matter(evidence, pipe, monkeypatch):
     class Enough(Exception):
         pass
 
-    def invert(self, images, source_prompt, num_inference_steps=None, *_):
+    def invert(self, images, source_prompt, num_inference_steps=None, *_, **__):
         asked.append(num_inference_steps)
         raise Enough
 
@@ -142,9 +149,9 @@ def test_other_steps_are_another_question(evidence, monkeypatch):
 
 def test_settings_share_their_chain(evidence):
     a, b, empty = (Setting("", {}, num_inference_steps=2, source=source) for source in ("caption", "caption", "empty"))
-    assert evidence._chain(*a.chain, 0) is evidence._chain(*b.chain, 0)
-    assert evidence._chain(*empty.chain, 0).source_prompt == ("", "", "")
-    assert evidence._chain(*a.chain, 0).source_prompt == evidence.captions
+    assert evidence._chain(a.chain, 0) is evidence._chain(b.chain, 0)
+    assert evidence._chain(empty.chain, 0).source_prompt == ("", "", "")
+    assert evidence._chain(a.chain, 0).source_prompt == evidence.captions
 
 
 def test_markdown():

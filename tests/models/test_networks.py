@@ -7,7 +7,9 @@ import pytest
 from checkpoint import Model
 from flax import nnx
 
-from rival_jax.models.attention import plain, sdpa
+from rival_jax.models.attention import plain
+from rival_jax.models.clip import SelfAttention
+from rival_jax.models.clip_config import TextConfig
 from rival_jax.models.config import UNetConfig
 from rival_jax.models.layers import Downsample, GroupNorm, LayerNorm, Upsample
 from rival_jax.models.unet import UNet, sinusoid
@@ -53,9 +55,9 @@ def test_sampling_up_and_down():
 
 
 def test_causal_attention_sees_no_later_token():
-    q, k, v = (jnp.asarray(draw(1, 5, 2, 4, seed=seed)) for seed in range(3))
-    before = sdpa(q, k, v, is_causal=True)
-    after = sdpa(q, k.at[:, 3:].set(9.0), v.at[:, 3:].set(9.0), is_causal=True)
+    config = TextConfig.from_dict(Model.configs["text_encoder"])
+    layer, x = SelfAttention(config, dtype=jnp.float32, rngs=nnx.Rngs(0)), jnp.asarray(draw(1, 5, 12))
+    before, after = layer(x), layer(x.at[:, 3:].set(9.0))
     np.testing.assert_array_equal(before[:, :3], after[:, :3])
     assert not np.allclose(before[:, 3:], after[:, 3:])
 
