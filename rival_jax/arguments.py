@@ -4,35 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from rival_jax.options import NUM_INFERENCE_STEPS, Align, DType, Initial, Reference, TimestepConvention, Topic
+from rival_jax.options import NUM_INFERENCE_STEPS, Align, Backend, DType, Initial, Reference, TimestepConvention, Topic
 
 REPEATED = ("prompt", "source_prompt", "negative_prompt", "seed")
 """Flags that may be given once a photo; they replace a config file's values, not extend them."""
 
 ModelName = Annotated[str, arg(metavar="tiny|DIR|HUB-ID")]
 Precision = Annotated[DType | None, arg(metavar="float32|bfloat16|float16", help_behavior_hint="")]
+Kernel = Annotated[Backend | None, arg(metavar="dense|cudnn|chunked|pallas", help_behavior_hint="")]
 Side = Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
-class Vary:
-    """Make variations of a real photo: other pictures of the same subject, colours and style.
+class Programs:
+    """What the programs of a run depend on."""
 
-    For example: rival vary photo.jpg --prompt "a red house on green grass" -n 4 --out out/
-    """
-
-    photos: Annotated[Positional[tuple[Path, ...]], arg(metavar="[PHOTO ...]", help_behavior_hint="")] = ()
-    """Photos to vary; without one, a sample exemplar that comes with the package."""
-    prompt: UseAppendAction[tuple[str, ...]] = ()
-    """What the variations show; once for all photos, or repeated, once a photo. A sample has its own caption."""
     num_variations: Annotated[int, arg(aliases=["-n"])] = 4
     """Variations of each photo."""
-    out: Path = Path("out")
-    """Folder for the pictures, the contact sheet and run.json. Nothing in it is overwritten."""
     model: ModelName = "tiny"
     """The embedded model (it knows a small drawn world only), a Stable Diffusion 1.x/2.x checkpoint in the diffusers
     layout, or a hub id."""
@@ -40,14 +32,8 @@ class Vary:
     """Type of weights and arithmetic; by default what suits the device."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A preset (TOML) or the run.json of an earlier run; flags win over it."""
-    source_prompt: UseAppendAction[tuple[str, ...]] = ()
-    """What the photos show, where that is not the prompt; once, or once a photo."""
-    negative_prompt: UseAppendAction[tuple[str, ...]] = ()
-    """What the variations must not show; once, or once a photo. By default empty."""
     num_inference_steps: int = NUM_INFERENCE_STEPS
     """Steps of inversion and of generation."""
-    guidance_scale: float = 5.0
-    """Weight of the prompt; smaller values stay closer to the photo's own look."""
     t_align: float = 600
     """0 to 1000; above this timestep attention reads the photo alone. Smaller keeps more of the photo."""
     t_early: float = 300
@@ -61,14 +47,45 @@ class Vary:
     """Whether the negative prompt's half reads the same reference or one of the empty prompt."""
     align: Align = "latent"
     """What is held to the photo's statistics: the latents, the predicted noise (the paper), or nothing."""
-    seed: UseAppendAction[tuple[int, ...]] = ()
-    """0 to 4294967295; once for all photos, or once a photo. By default 0."""
     timestep_convention: TimestepConvention = "target"
     """Which timestep the model is told while the photo is inverted."""
     height: Side = None
     """Height of the pictures; by default the model's own. Photos are cropped at the centre to fit."""
     width: Side = None
     """Width of the pictures; by default the model's own."""
+    cache_reference: bool = False
+    """Keep what the photo's inversion computed, so that generation need not compute it again. Takes much memory; exact
+    with --timestep-convention current, else an approximation."""
+    attention: Kernel = None
+    """How attention is computed; by default what suits device, dtype and size."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What else a run is told."""
+
+    photos: Annotated[Positional[tuple[Path, ...]], arg(metavar="[PHOTO ...]", help_behavior_hint="")] = ()
+    """Photos to vary; without one, a sample exemplar that comes with the package."""
+    prompt: UseAppendAction[tuple[str, ...]] = ()
+    """What the variations show; once for all photos, or repeated, once a photo. A sample has its own caption."""
+    out: Path = Path("out")
+    """Folder for the pictures, the contact sheet and run.json. Nothing in it is overwritten."""
+    source_prompt: UseAppendAction[tuple[str, ...]] = ()
+    """What the photos show, where that is not the prompt; once, or once a photo."""
+    negative_prompt: UseAppendAction[tuple[str, ...]] = ()
+    """What the variations must not show; once, or once a photo. By default empty."""
+    guidance_scale: float = 5.0
+    """Weight of the prompt; smaller values stay closer to the photo's own look."""
+    seed: UseAppendAction[tuple[int, ...]] = ()
+    """0 to 4294967295; once for all photos, or once a photo. By default 0."""
+
+
+@dataclass(frozen=True)
+class Vary(Programs, Request):
+    """Make variations of a real photo: other pictures of the same subject, colours and style.
+
+    For example: rival vary photo.jpg --prompt "a red house on green grass" -n 4 --out out/
+    """
 
 
 @dataclass(frozen=True)
@@ -79,6 +96,49 @@ class Info:
     """The embedded model, a checkpoint in the diffusers layout, or a hub id."""
     dtype: Precision = None
     """Type of weights and arithmetic; by default what suits the device."""
+    num_variations: Annotated[int, arg(aliases=["-n"])] = 4
+    """Variations of one photo, for the memory they need."""
+
+
+@dataclass(frozen=True)
+class Warmup(Programs):
+    """Compile what `rival vary` with the same flags will run, before there are photos: later starts find it.
+
+    For example: rival warmup -n 8 --photos 4
+    """
+
+    photos: int = 1
+    """How many photos a run has."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Time every part of a run, and all of it, beside the operations it takes; or the same work in torch.
+
+    For example: rival bench --model sd15 -n 16 --against torch
+    """
+
+    model: Annotated[str, arg(metavar="sd15|sd21|tiny|DIR|HUB-ID")] = "tiny"
+    """Stable Diffusion 1.5 or 2.1 with random weights (speed does not depend on them), the embedded model, a checkpoint
+    in the diffusers layout, or a hub id."""
+    exemplars: int = 1
+    """Photos at once."""
+    num_variations: Annotated[int, arg(aliases=["-n"])] = 8
+    """Variations of each."""
+    num_inference_steps: int = 50
+    """Steps of inversion and of generation."""
+    dtype: Precision = None
+    """Type of weights and arithmetic; by default what suits the device."""
+    attention: Kernel = None
+    """How attention is computed; by default what suits device, dtype and size."""
+    height: Side = None
+    """Height of the pictures; by default the model's own."""
+    width: Side = None
+    """Width of the pictures; by default the model's own."""
+    repeats: int = 7
+    """Runs of which the median is taken."""
+    against: Annotated[Literal["torch"] | None, arg(metavar="torch", help_behavior_hint="")] = None
+    """Also run the same work in torch and diffusers on the same device, turn by turn."""
 
 
 @dataclass(frozen=True)

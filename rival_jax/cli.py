@@ -9,13 +9,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
 
 import tyro
 from rich.console import Console
 
 from rival_jax import samples
-from rival_jax.arguments import REPEATED, Info, Reproduce, Vary
+from rival_jax.arguments import REPEATED, Bench, Info, Programs, Reproduce, Vary, Warmup
 from rival_jax.errors import InputError
 
 
@@ -27,20 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         with _in_one_line():
             command = _parse(arguments)
-        if isinstance(command, Vary):
-            _vary(command, console)
-        elif isinstance(command, Reproduce):
-            from rival_jax.evidence.reproduce import reproduce
-            from rival_jax.progress import shown_on
-
-            with shown_on(console) as progress:
-                tables, files = reproduce(command, progress)
-            print(tables, flush=True)
-            _say(console, f"{command.out} has {', '.join(file.name for file in files)}.")
-        else:
-            from rival_jax.info import describe
-
-            print(describe(command.model, command.dtype), flush=True)
+        _run(command, console)
     except InputError as error:
         sys.exit(_fail(console, str(error), 2))
     except BrokenPipeError:  # who read the output has gone
@@ -84,16 +72,57 @@ def _in_one_line() -> Iterator[None]:
         raise InputError(" ".join(words).rstrip(".") + ".") from end
 
 
-def _parse(arguments: list[str]) -> Vary | Info | Reproduce:
+Command = Vary | Info | Reproduce | Warmup | Bench
+
+
+def _run(command: Command, console: Console) -> None:
+    """Does what was asked for; what it imports takes longer than `--help` should."""
+    from rival_jax.progress import shown_on
+
+    if isinstance(command, Info):
+        from rival_jax.info import describe
+
+        print(describe(command.model, command.dtype, command.num_variations), flush=True)
+    elif isinstance(command, Vary):
+        _vary(command, console)
+    elif isinstance(command, Warmup):
+        from rival_jax.run import warmup
+
+        with shown_on(console) as progress:
+            folder = warmup(command, progress)
+        _say(console, f"Compiled programs are in {folder}." if folder else "Nothing was kept; RIVAL_CACHE says where.")
+    elif isinstance(command, Bench):
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is torch's too
+        from rival_jax.bench.report import bench
+
+        with shown_on(console) as progress:
+            report, agree = bench(command, progress)
+        print(report, flush=True)
+        if not agree:
+            sys.exit(1)
+    else:
+        from rival_jax.evidence.reproduce import reproduce
+
+        with shown_on(console) as progress:
+            tables, files = reproduce(command, progress)
+        print(tables, flush=True)
+        _say(console, f"{command.out} has {', '.join(file.name for file in files)}.")
+
+
+def _parse(arguments: list[str]) -> Command:
     """The command with its arguments: defaults, then the config file, then flags."""
     description = "Training-free variation of real photos with Stable Diffusion (RIVAL), in JAX."
-    commands = {"vary": Vary, "info": Info, "reproduce": Reproduce}
+    commands = {"vary": Vary, "info": Info, "reproduce": Reproduce, "warmup": Warmup, "bench": Bench}
     command = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="rival", description=description)
-    if not isinstance(command, Vary) or not (config := command.config):
+    if not isinstance(command, Vary | Warmup) or not (config := command.config):
         return command
     from rival_jax.record import check_unchanged, read_settings
 
     defaults = Vary(**read_settings(config, Vary))
+    if isinstance(command, Warmup):
+        kept = {field.name: getattr(defaults, field.name) for field in fields(Programs)}
+        rest = arguments[arguments.index("warmup") + 1 :]
+        return tyro.cli(Warmup, args=rest, default=Warmup(**kept), prog="rival warmup")
     rest = arguments[arguments.index("vary") + 1 :]
     emptied = replace(defaults, **dict.fromkeys(REPEATED, ()))
     command = tyro.cli(Vary, args=rest, default=emptied, prog="rival vary")
@@ -115,7 +144,7 @@ def _vary(args: Vary, console: Console) -> None:
     from rival_jax.run import run
 
     with shown_on(console) as progress:
-        record = run(args, progress)
+        record = run(args, progress, partial(_say, console))
     files = record["files"]
     _say(console, f"{args.out} has {len(files['variations'])} new variations, {files['sheet']} and {files['record']}.")
 

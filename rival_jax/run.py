@@ -1,22 +1,29 @@
-"""One `rival vary` from start to end: load, invert, generate, reconstruct, write."""
+"""One `rival vary` from start to end: load, invert, generate, reconstruct, write; and `rival warmup` before it."""
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import jax
 
 from rival_jax import checks, outputs, record
-from rival_jax.arguments import REPEATED, Vary
+from rival_jax.arguments import REPEATED, Programs, Vary, Warmup
+from rival_jax.devices import share
 from rival_jax.images import check_images, psnr
+from rival_jax.info import kernels
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.sheets import contact_sheet
 from rival_jax.steps import Progress
 from rival_jax.weights import EMBEDDED
 
-_ELSEWHERE = ("photos", "out", "model", "dtype", "config")
+_ELSEWHERE = ("photos", "out", "model", "dtype", "config", "attention")
 """Arguments of the command that are not arguments of `RivalPipeline.vary`."""
 
 
@@ -40,10 +47,10 @@ class Clock:
         self._last = now
 
 
-def run(args: Vary, progress: Progress) -> dict:
+def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
     """Does what `rival vary` was asked for, writes the pictures, the sheet and the record, and returns the record.
 
-    Raises InputError for bad arguments before anything is computed.
+    `say` is told what the user should know beforehand. Raises InputError for bad arguments before anything is computed.
     """
     args = replace(
         args,
@@ -58,9 +65,12 @@ def run(args: Vary, progress: Progress) -> dict:
     folder = outputs.prepare_folder(args.out)
     clock = Clock(progress)
     clock("loading", 0, 1)
-    pipe = RivalPipeline.from_pretrained(args.model, args.dtype)
+    pipe = _load(args)
     clock("loading", 1, 1)
     content = _described(args, pipe)
+    if args.cache_reference:
+        size = pipe.cache_bytes(len(args.photos), args.num_inference_steps, args.height, args.width)
+        say(f"cache_reference keeps {size / 2**30:.2f} GiB on the device.")
     out = pipe.vary(list(args.photos), **settings, progress=clock)
     clock.mark("decoding")
     reconstructed = pipe.reconstruct(out.chain, progress=lambda _, *steps: clock("reconstruction", *steps))
@@ -75,6 +85,37 @@ def run(args: Vary, progress: Progress) -> dict:
     }
     content["files"]["record"] = outputs.write_new(folder, "run.json", record.to_json(content)).name
     return content
+
+
+def warmup(args: Warmup, progress: Progress) -> str | None:
+    """Compiles what `rival vary` will run; returns where the programs are kept. Raises InputError as `run` does."""
+    checks.count("photos", args.photos)
+    pipe = RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, weights=False)
+    pipe.warmup(args.photos, **_of_programs(args), progress=progress)
+    return getattr(jax.config, "jax_compilation_cache_dir", None)
+
+
+def _load(args: Vary) -> RivalPipeline:
+    """The model; on accelerators programs are compiled while weights are read, on a CPU neither would be faster."""
+    pipe = RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, weights=jax.default_backend() == "cpu")
+    if not pipe.stands_in:
+        return pipe
+
+    def compile_what_fits() -> None:
+        with suppress(Exception):  # of memory, say: what matters the run itself will meet again
+            pipe.warmup(len(args.photos), **_of_programs(args))
+
+    aside = Thread(target=compile_what_fits, daemon=True)  # nobody waits for it after an error or Ctrl-C
+    aside.start()
+    loaded = pipe.load()
+    aside.join()
+    return loaded
+
+
+def _of_programs(args: Programs) -> dict[str, Any]:
+    """The arguments of `vary` that programs depend on."""
+    names = (field.name for field in fields(Programs))
+    return {name: getattr(args, name) for name in names if name not in _ELSEWHERE}
 
 
 def _check(photos: tuple[Path, ...], settings: dict) -> None:
@@ -98,10 +139,13 @@ def _described(args: Vary, pipe: RivalPipeline) -> dict:
         config=None,
     )
     device = jax.devices()[0]
+    sides = pipe.latent_shape(args.height or pipe.size, args.width or pipe.size)[:2]
+    rows = 2 * math.prod(share(len(photos), args.num_variations))
     return {
         "command": "rival vary",
         "arguments": {name: value for name, value in asdict(repeatable).items() if value is not None},
         "photos": [{"path": photo, "sha256": record.sha256(photo)} for photo in photos],
-        "device": f"{device.device_kind} ({device.platform})",
+        "device": f"{jax.local_device_count()} x {device.device_kind} ({device.platform})",
+        "attention": kernels(pipe.unet.config, *sides, rows, pipe.dtype, pipe.attention),
         "versions": record.versions(),
     }

@@ -32,7 +32,7 @@ def refused(compilations):
 @pytest.fixture
 def vary(refused, pipe, monkeypatch, tmp_path):
     """`rival vary` on the tests' model with a good photo and prompt, unless other ones are given."""
-    monkeypatch.setattr(RivalPipeline, "from_pretrained", lambda model, dtype: pipe)
+    monkeypatch.setattr(RivalPipeline, "from_pretrained", lambda *_, **__: pipe)
 
     def vary(*flags, photos=None, prompt=("--prompt", "a car")):
         photos = [save_photo(tmp_path / "good.png")] if photos is None else photos

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from rival_jax import RivalPipeline, outputs, samples
 from rival_jax import run as run_module
-from rival_jax.arguments import Info, Reproduce, Vary
+from rival_jax.arguments import Bench, Info, Reproduce, Vary, Warmup
 from rival_jax.progress import shown_on
 
 SHORT = ("--num-inference-steps", 4, "-n", 2)
@@ -29,7 +29,7 @@ RIVAL = (sys.executable, "-m", "rival_jax.cli")
 @pytest.fixture
 def use_pipe(pipe, monkeypatch):
     """The command takes the tests' model, loaded and compiled once."""
-    monkeypatch.setattr(RivalPipeline, "from_pretrained", lambda model, dtype: pipe)
+    monkeypatch.setattr(RivalPipeline, "from_pretrained", lambda *_, **__: pipe)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def parsed(monkeypatch):
     """What the command would run, instead of running it."""
     seen = []
 
-    def stand_in(args, progress):
+    def stand_in(args, progress, say):
         seen.append(args)
         return {"files": {"variations": [], "sheet": "sheet.png", "record": "run.json"}}
 
@@ -115,7 +115,10 @@ def test_underscores_serve_as_hyphens(parsed):
     assert parsed("x.png", "--prompt", "a", "--guidance_scale", 3).guidance_scale == 3
 
 
-@pytest.mark.parametrize("command, schema", [("vary", Vary), ("info", Info), ("reproduce", Reproduce)])
+@pytest.mark.parametrize(
+    "command, schema",
+    [("vary", Vary), ("info", Info), ("reproduce", Reproduce), ("warmup", Warmup), ("bench", Bench)],
+)
 def test_help_explains_every_flag(command, schema):
     result = rival(command, "--help")
     assert result.code == 0 and result.err == ""
@@ -141,7 +144,7 @@ def test_progress_bars_in_a_terminal():
 
 
 def test_a_warning_is_one_line(parsed, monkeypatch):
-    def warn(args, progress):
+    def warn(args, progress, say):
         warnings.warn("cut off: '[red]'" + " house" * 50, stacklevel=1)
         return {"files": {"variations": [], "sheet": "", "record": ""}}
 
@@ -161,7 +164,7 @@ def test_a_warning_is_one_line(parsed, monkeypatch):
     ],
 )
 def test_endings(monkeypatch, error, code, sentence):
-    def fail(args, progress):
+    def fail(args, progress, say):
         raise error
 
     monkeypatch.setattr(run_module, "run", fail)
@@ -170,7 +173,7 @@ def test_endings(monkeypatch, error, code, sentence):
 
 
 def test_our_own_errors_are_not_hidden(monkeypatch):
-    def fail(args, progress):
+    def fail(args, progress, say):
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(run_module, "run", fail)

@@ -1,12 +1,11 @@
 """What `rival info` says of a model, and what it leaves alone."""
 
-import jax.numpy as jnp
 import pytest
 from checkpoint import Model
 from command import rival
 from published import SD1
 
-from rival_jax.info import activation_bytes
+from rival_jax.info import kernels
 from rival_jax.models.config import UNetConfig
 
 
@@ -44,9 +43,21 @@ def test_the_embedded_model(lines):
     assert lines()["pictures"].startswith("48 x 48 pixels") and "noise" in lines()["prediction"]
 
 
-def test_the_estimate_counts_what_grows():
-    """Rows in proportion; the scores of Stable Diffusion 1.x dominate: 8 heads, 64 x 64 tokens, keys twice."""
+def test_attention_and_its_memory(lines, checkpoint):
+    """The kernel of each size, here and where it must be chunked; more variations need more; one step's cache."""
+    said = lines(checkpoint)
+    assert said["attention"] == "dense for 64 x 64, dense for 64 x 128, dense for 16 x 16, dense for 16 x 32"
     config = UNetConfig.from_dict(SD1)
-    one, three = (activation_bytes(config, rows, 4) for rows in (1, 3))
-    assert three == 3 * one and one > 8 * 4096 * 8192 * 4
-    assert activation_bytes(config, 1, jnp.dtype(jnp.bfloat16).itemsize) < one
+    assert config.self_attention(64, 64) == [(4096, 8, 40), (1024, 8, 80), (256, 8, 160), (64, 8, 160)]
+    chosen = kernels(config, 64, 64, 8, "float32", None)
+    assert (chosen["4096 x 8192"], chosen["256 x 256"]) == ("chunked", "dense")
+    assert set(kernels(config, 64, 64, 8, "float32", "dense").values()) == {"dense"}
+
+
+def test_memory_grows_with_variations(checkpoint):
+    def estimate(count):
+        [line] = [line for line in rival("info", checkpoint, "-n", count).out.splitlines() if "an estimate" in line]
+        number, unit = line.split("about ")[1].split()[:2]
+        return float(number) * {"MiB": 1, "GiB": 1024}[unit]
+
+    assert estimate(4) < estimate(40) / 5

@@ -109,7 +109,7 @@ def test_a_record_without_digests(tmp_path, photos):
 @pytest.fixture
 def run(pipe, monkeypatch, checkpoint):
     """`rival vary` of four steps with the tests' model."""
-    monkeypatch.setattr(RivalPipeline, "from_pretrained", lambda model, dtype: pipe)
+    monkeypatch.setattr(RivalPipeline, "from_pretrained", lambda *_, **__: pipe)
 
     def run(*arguments):
         result = rival("vary", "--model", checkpoint, *arguments)
@@ -140,6 +140,7 @@ def test_a_run_is_recorded_and_repeated_bit_for_bit(first, run, tmp_path, checkp
         "initial": "gaussian", "source_prompt": ["grass"], "negative_prompt": ["blue"], "seed": [7, 2**32 - 1],
         "attention_start": 1000, "reference": "shared", "align": "latent", "timestep_convention": "target",
         "model": str(checkpoint), "dtype": "float32", "out": str(tmp_path / "first"), "height": 16, "width": 16,
+        "cache_reference": False,
     }  # fmt: skip
     assert arguments == expected
     assert first["photos"] == [{"path": photo, "sha256": record.sha256(Path(photo))} for photo in arguments["photos"]]
