@@ -41,7 +41,7 @@ def runs(tmp_path_factory):
         file, programs = folder / f"{devices}.npz", folder / f"programs-{devices}"
         flags = f"--xla_dump_to={programs} --xla_dump_hlo_as_text --xla_dump_hlo_module_re=jit_.*"
         command = [sys.executable, "-c", PROGRAM, str(devices), str(file)]
-        environment = os.environ | {"XLA_FLAGS": flags, "RIVAL_CACHE": "off"}
+        environment = os.environ | {"XLA_FLAGS": flags, "RIVAL_CACHE": "off", "JAX_ENABLE_COMPILATION_CACHE": "false"}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == 0, done.stderr[-3000:]
         return int(done.stdout), programs, dict(np.load(file))

@@ -12,19 +12,27 @@ from rival_jax.checkpoint import StableDiffusion
 SHAPES = {"num_variations": 2, "num_inference_steps": 4}
 
 
-@pytest.fixture
-def kept(tmp_path, monkeypatch):
-    """A folder for programs, in which every one is kept; afterwards none is, as before."""
+@pytest.fixture(autouse=True)
+def _no_folder_yet():
+    """Nobody has told JAX where to keep programs; afterwards all is as before."""
     before = {
         name: getattr(jax.config, name)
         for name in ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     }
-    monkeypatch.setenv("RIVAL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "_WORTH_KEEPING", 0.0)
-    yield tmp_path / "cache" / "programs"
+    jax.config.update("jax_compilation_cache_dir", None)
+    cache.compilation_cache.reset_cache()
+    yield
     for name, value in before.items():
         jax.config.update(name, value)
     cache.compilation_cache.reset_cache()
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """A folder for programs, in which every one is kept."""
+    monkeypatch.setenv("RIVAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "_WORTH_KEEPING", 0.0)
+    return tmp_path / "cache" / "programs"
 
 
 def test_a_run_after_it_compiles_nothing(checkpoint, photos, compilations):
@@ -85,10 +93,9 @@ def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
     """One warning, and nothing is kept."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("RIVAL_CACHE", str(tmp_path / "file"))
-    before = jax.config.jax_compilation_cache_dir
     with pytest.warns(UserWarning, match="Compiled programs cannot be kept"):
         keep_programs()
-    assert jax.config.jax_compilation_cache_dir == before
+    assert jax.config.jax_compilation_cache_dir is None
 
 
 def test_the_command_takes_what_vary_takes(tmp_path, monkeypatch):
