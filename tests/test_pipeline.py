@@ -202,7 +202,7 @@ def test_a_chain_of_another_model(pipe, chain):
         pipe.vary(foreign, "a car")
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_half_precision(checkpoint, photos, chain, dtype):
     """Weights of UNet and text encoder in 16 bits; the autoencoder, latents and the chain stay float32."""
     half = RivalPipeline.from_pretrained(checkpoint, dtype)

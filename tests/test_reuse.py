@@ -68,6 +68,7 @@ def test_a_kept_reference_is_exact_under_the_current_convention(pipe, photos, op
     assert relative(kept.latents, plain.latents) <= 1e-4
 
 
+@pytest.mark.slow
 def test_under_target_it_is_a_close_approximation():
     """On a trained model; the latents that the UNet saw were one step cleaner."""
     tiny = RivalPipeline.from_pretrained("tiny", "float32")

@@ -11,6 +11,7 @@ from rival_jax.bench.stages import Timing
 SHORT = ("-n", 2, "--num-inference-steps", 2, "--repeats", 1)
 
 
+@pytest.mark.slow
 def test_a_report():
     result = rival("bench", *SHORT)
     assert result.code == 0, result.err

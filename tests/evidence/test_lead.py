@@ -11,6 +11,8 @@ from rival_jax.evidence.store import Store
 from rival_jax.metrics.judge import Judge
 from rival_jax.metrics.statistics import interval
 
+pytestmark = pytest.mark.slow
+
 ROWS = {row.name: replace(row, num_inference_steps=20) for row in TABLE_3}
 
 

@@ -95,6 +95,7 @@ def test_agrees_with_the_reference(load, pixels: np.ndarray, kind: str, name: st
     assert pictures.std() > 20
 
 
+@pytest.mark.slow
 def test_bfloat16_is_as_close_as_torch(load, pixels: np.ndarray) -> None:
     exact = theirs(load("sd1_like", "float32")[1], pixels)
     pipeline, oracle = load("sd1_like", "bfloat16")
