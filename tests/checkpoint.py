@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save_file
 
 from rival_jax.training.vocabulary import write_tokenizer
-from rival_jax.weights import TEXT_ENCODER, UNET, VAE, export
+from rival_jax.weights import SAFETY_CHECKER, TEXT_ENCODER, UNET, VAE, export
 
 WORDS = ("a", "red", "blue", "house", "car", "on", "grass")
 
@@ -19,7 +19,7 @@ WORDS = ("a", "red", "blue", "house", "car", "on", "grass")
 class Model:
     """A directory, and for each network its config, state and what was written of it under torch's names."""
 
-    parts = {part.folder: part for part in (UNET, VAE, TEXT_ENCODER)}
+    parts = {part.folder: part for part in (UNET, VAE, TEXT_ENCODER, SAFETY_CHECKER)}
     stems = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
     configs = {
         "unet": {
@@ -78,6 +78,43 @@ class Model:
 
     def remove(self, folder):
         (self.directory / folder / f"{self.stems[folder]}.safetensors").unlink()
+
+
+CHECKER = {
+    "model_type": "clip",
+    "projection_dim": 6,
+    "text_config": {"model_type": "clip_text_model"},
+    "vision_config": {
+        "model_type": "clip_vision_model",
+        "image_size": 8,
+        "patch_size": 4,
+        "hidden_size": 12,
+        "intermediate_size": 20,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    },
+}
+
+
+def write_checker(directory, **tensors):
+    """Adds a random safety checker that flags nothing, unless its `tensors` are given; returns all, as published."""
+    exported = export(SAFETY_CHECKER.table, _random_state("safety_checker", 0, json.dumps(CHECKER)))
+    published = {}
+    for key, tensor in exported.items():
+        concepts, _, kind = key.rpartition(".")
+        if concepts in ("concept", "special_care"):
+            key = f"{concepts}_embeds" if kind == "embeds" else f"{concepts}_embeds_weights"
+        published[key.replace("vision_model.", "vision_model.vision_model.")] = tensor
+    published |= {f"{name}_embeds_weights": np.full(n, 2, np.float32) for name, n in _CONCEPTS.items()} | tensors
+    for folder in ("safety_checker", "feature_extractor"):
+        (directory / folder).mkdir(exist_ok=True)
+    (directory / "safety_checker/config.json").write_text(json.dumps(CHECKER))
+    (directory / "feature_extractor/preprocessor_config.json").write_text("{}")
+    save_file(published, directory / "safety_checker/model.safetensors")
+    return published
+
+
+_CONCEPTS = {"concept": 17, "special_care": 3}
 
 
 @cache

@@ -7,13 +7,14 @@ converted  a copy in final form for later starts
 """
 
 from rival_jax.weights.converted import load_state
-from rival_jax.weights.load import CLIP, TEXT_ENCODER, UNET, VAE, Part, Plan, plan, zeros
+from rival_jax.weights.load import CLIP, SAFETY_CHECKER, TEXT_ENCODER, UNET, VAE, Part, Plan, plan, zeros
 from rival_jax.weights.locate import EMBEDDED, resolve
 from rival_jax.weights.rules import export
 
 __all__ = [
     "CLIP",
     "EMBEDDED",
+    "SAFETY_CHECKER",
     "TEXT_ENCODER",
     "UNET",
     "VAE",

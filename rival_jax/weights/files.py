@@ -16,6 +16,19 @@ STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "t
 """The networks' folders, and the name that their weight files begin with."""
 
 
+FEATURE_EXTRACTOR = "feature_extractor"
+"""The folder that says how the safety checker's pictures are normalised."""
+
+
+def has_safety_checker(directory: Path) -> bool:
+    """Whether a model directory has one: its folder, and no word against it in `model_index.json`.
+
+    Raises InputError where that cannot be read.
+    """
+    named = read_json(directory / "model_index.json").get("safety_checker")
+    return named != [None, None] and (directory / "safety_checker").is_dir()
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises InputError that names the file."""
     try:

@@ -21,6 +21,7 @@ from rival_jax.models.clip import CLIP as CLIPModel
 from rival_jax.models.clip import TextEncoder
 from rival_jax.models.clip_config import CLIPConfig, TextConfig
 from rival_jax.models.config import UNetConfig, VAEConfig
+from rival_jax.models.safety import SafetyNetwork
 from rival_jax.models.unet import UNet
 from rival_jax.models.vae import VAE as AutoencoderKL
 from rival_jax.weights import sd_keys
@@ -49,6 +50,7 @@ class Part:
 TEXT_ENCODER = Part("text_encoder", TextEncoder, TextConfig, sd_keys.TEXT)
 VAE = Part("vae", AutoencoderKL, VAEConfig, sd_keys.VAE)
 UNET = Part("unet", UNet, UNetConfig, sd_keys.UNET)
+SAFETY_CHECKER = Part("safety_checker", SafetyNetwork, CLIPConfig, sd_keys.SAFETY)
 CLIP = Part("", CLIPModel, CLIPConfig, sd_keys.CLIP)
 
 

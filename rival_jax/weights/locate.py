@@ -9,7 +9,7 @@ from pathlib import Path
 from numpy.typing import DTypeLike
 
 from rival_jax.errors import InputError
-from rival_jax.weights.files import STEMS, choose
+from rival_jax.weights.files import FEATURE_EXTRACTOR, STEMS, choose
 
 EMBEDDED = "tiny"
 _ASSETS = Path(__file__).parent.parent / "assets"
@@ -25,6 +25,8 @@ _SMALL_FILES = (
     "tokenizer/*.txt",
     *(f"{part}/*.json" for part in ("scheduler", "tokenizer", *STEMS)),
 )
+_CHECKER_FILES = ("safety_checker/*.json", f"{FEATURE_EXTRACTOR}/*.json")
+"""Fetched where the repository has weights of a safety checker that can be read."""
 
 
 def resolve(model: str | Path, dtypes: Mapping[str, DTypeLike]) -> Path:
@@ -60,7 +62,10 @@ def _download(model: str, dtypes: Mapping[str, DTypeLike]) -> Path:
 
     try:
         names = [file.rfilename for file in HfApi().model_info(model, timeout=10).siblings or ()]
-        return Path(snapshot_download(model, allow_patterns=[*_SMALL_FILES, *_weight_names(names, dtypes)]))
+        weights = _weight_names(names, dtypes)
+        if any(name.startswith("safety_checker/") for name in weights):
+            weights += _CHECKER_FILES
+        return Path(snapshot_download(model, allow_patterns=[*_SMALL_FILES, *weights]))
     except HFValidationError as error:
         raise InputError(
             f"The model {model} is neither a directory here nor a possible hub id (owner/name)."
@@ -83,9 +88,10 @@ def _download(model: str, dtypes: Mapping[str, DTypeLike]) -> Path:
 def _weight_names(names: list[str], dtypes: Mapping[str, DTypeLike]) -> list[str]:
     """The weight files to fetch among a repository's files: one set a network, as `choose` prefers them."""
     wanted = []
-    for part, stem in STEMS.items():
+    for part, dtype in dtypes.items():
+        stem = STEMS.get(part, "model")
         inside = {name.removeprefix(f"{part}/") for name in names if name.startswith(f"{part}/")}
-        chosen = choose(inside, stem, dtypes[part])
+        chosen = choose(inside, stem, dtype)
         if chosen is None:
             continue
         shard = re.compile(rf"{stem}.*-\d+-of-\d+.*\.safetensors")

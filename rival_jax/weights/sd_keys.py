@@ -79,15 +79,34 @@ CLIP = Table(
     aliases=((r"^logit_scale$", "temperature.logit_scale"),),
 )
 
+_SAFETY_NAMES = (
+    (r"^vision_model\.vision_model\.", "vision_model."),  # transformers 4
+    (r"^(concept|special_care)_embeds$", r"\1.embeds"),
+    (r"^(concept|special_care)_embeds_weights$", r"\1.weights"),
+)
+
+SAFETY = Table(
+    (
+        *CLIP.rules,
+        Rule(r"concept|special_care", "embeds", "embeds", EMBEDDING),
+        Rule(r"concept|special_care", "weights", "weights", VECTOR),
+    ),
+    aliases=_SAFETY_NAMES,
+)
+
 CLASSIFIER = Table((_CONV, Rule(r"objects|colours", "weight", "kernel", LINEAR), *_NORM_AND_BIAS))
 """Not of Stable Diffusion: the embedded recogniser, named in the same way."""
 
 FLAX = Table(
-    tuple(Rule(r"[\w.]+", leaf, leaf) for leaf in ("kernel", "bias", "scale", "embedding")),
+    tuple(
+        Rule(r"[\w.]+", leaf, leaf)
+        for leaf in ("kernel", "bias", "scale", "embedding", "class_embedding", "embeds", "weights")
+    ),
     aliases=(
         _TEXT_PREFIX,
+        *_SAFETY_NAMES,
         (r"\b(\w*blocks|resnets|attentions|downsamplers|upsamplers|to_out|net)_(\d+)\.", r"\1.\2."),
         *_OLD_ATTENTION,
     ),
 )
-"""`*.msgpack`, all three parts: leaves are already named and laid out like ours, list items are `name_0`."""
+"""`*.msgpack`, all parts: leaves are already named and laid out like ours, list items are `name_0`."""

@@ -5,6 +5,7 @@ import json
 import huggingface_hub
 import numpy as np
 import pytest
+from checkpoint import write_checker
 
 from rival_jax.errors import InputError
 from rival_jax.weights import resolve
@@ -100,7 +101,7 @@ def test_what_is_neither_a_directory_nor_a_hub_id(model, name, monkeypatch):
         resolve(name or "config.json", FLOAT32)
 
 
-FLOAT32 = dict.fromkeys(("unet", "vae", "text_encoder"), np.float32)
+FLOAT32 = dict.fromkeys(("unet", "vae", "text_encoder", "safety_checker"), np.float32)
 HALF = FLOAT32 | {"unet": np.float16, "text_encoder": np.float16}
 """As a checkpoint is loaded in 16 bits: the autoencoder stays float32, from its float32 file."""
 
@@ -130,15 +131,24 @@ def test_a_hub_id(model, monkeypatch):
     hub = Hub(monkeypatch, model.directory)
     for part in ("unet", "vae"):
         model.write(part, "diffusion_pytorch_model.fp16.safetensors", {})
-    (model.directory / "safety_checker").mkdir()
-    (model.directory / "safety_checker/model.safetensors").write_bytes(b"")
+    write_checker(model.directory)
     assert resolve("owner/name", HALF) == model.directory.resolve()
     assert [name for name in hub.asked if "safetensors" in name] == [
         "unet/diffusion_pytorch_model.fp16.safetensors",
         "vae/diffusion_pytorch_model.safetensors",
         "text_encoder/model.safetensors",
+        "safety_checker/model.safetensors",
     ]
+    assert {"safety_checker/*.json", "feature_extractor/*.json"} < set(hub.asked)
     assert "tokenizer/*.txt" in hub.asked
+
+
+def test_a_safety_checker_that_cannot_be_read_is_not_fetched(model, monkeypatch):
+    hub = Hub(monkeypatch, model.directory)
+    write_checker(model.directory)
+    (model.directory / "safety_checker/model.safetensors").rename(model.directory / "safety_checker/model.bin")
+    resolve("owner/name", FLOAT32)
+    assert not [name for name in hub.asked if "safety_checker" in name]
 
 
 def test_only_the_wanted_shards_are_fetched():
