@@ -19,10 +19,11 @@ from rival_jax.models.clip_config import TextConfig
 from rival_jax.models.config import UNetConfig, VAEConfig
 from rival_jax.models.network import Network
 from rival_jax.options import DTYPES, Backend, DType
+from rival_jax.safety import SafetyChecker
 from rival_jax.schedule import Schedule
 from rival_jax.shapes import TextEmbedding
 from rival_jax.text import Tokenizer, embed
-from rival_jax.weights import TEXT_ENCODER, UNET, VAE, Part, Plan, load_state, plan, resolve, zeros
+from rival_jax.weights import SAFETY_CHECKER, TEXT_ENCODER, UNET, VAE, Part, Plan, load_state, plan, resolve, zeros
 from rival_jax.weights.files import read_json
 
 
@@ -42,6 +43,8 @@ class StableDiffusion:
     """Of the UNet, the VAE and the text encoder: where their weights are."""
     stands_in: bool = False
     """Only to have programs compiled: each runs once, and pictures are of nothing."""
+    safety_checker: SafetyChecker | None = None
+    """Of the pictures; None where the checkpoint has none."""
 
     @classmethod
     def from_pretrained(
@@ -59,7 +62,8 @@ class StableDiffusion:
                 "float16", or None for what suits the device. The VAE is always float32.
             attention: the kernel of the UNet's attention, "dense", "cudnn", "chunked" or "pallas"; None chooses by
                 device, dtype and shape, as `rival_jax.kernels.choose` says.
-            weights: False leaves all weights zero until `load`, which is enough to `warmup`.
+            weights: False leaves all weights zero until `load`, which is enough to `warmup`. The safety checker's are
+                always read when they are first needed.
 
         Raises InputError for a model that cannot be found or read, before any weight is loaded.
         """
@@ -68,9 +72,10 @@ class StableDiffusion:
         if attention is not None:
             checks.attention(attention, dtype, parts[0].config)
         tokenizer = Tokenizer.from_pretrained(directory / "tokenizer", parts[-1].config)
+        checker = SafetyChecker.from_pretrained(directory)
         keep_programs()
         networks = _networks(parts, load_state if weights else zeros)
-        return cls(*networks, tokenizer, schedule, directory, dtype, attention, parts, not weights)
+        return cls(*networks, tokenizer, schedule, directory, dtype, attention, parts, not weights, checker)
 
     def load(self) -> Self:
         """The same with its weights, where it was made without."""
@@ -116,7 +121,8 @@ def plans(model: str | Path, dtype: DType) -> tuple[Path, Schedule, tuple[Plan, 
     """
     checks.choice("dtype", dtype, DTYPES)
     wanted: dict[Part, DType] = {UNET: dtype, VAE: "float32", TEXT_ENCODER: dtype}
-    directory = resolve(model, {part.folder: part_dtype for part, part_dtype in wanted.items()})
+    fetched = wanted | {SAFETY_CHECKER: "float32"}
+    directory = resolve(model, {part.folder: part_dtype for part, part_dtype in fetched.items()})
     schedule = Schedule.from_dict(read_json(directory / "scheduler" / "scheduler_config.json"))
     made = tuple(plan(directory, part, part_dtype) for part, part_dtype in wanted.items())
     _check_fit(*(network.config for network in made))

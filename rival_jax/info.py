@@ -12,6 +12,7 @@ from rival_jax.memory import temporary_bytes
 from rival_jax.models.config import UNetConfig
 from rival_jax.models.network import Network
 from rival_jax.options import Backend, DType
+from rival_jax.safety import SafetyChecker
 from rival_jax.sampling import Stage, one_step
 from rival_jax.schedule import Schedule
 
@@ -21,9 +22,10 @@ def describe(model: str | Path, dtype: DType | None = None, num_variations: int 
     dtype = device_dtype() if dtype is None else dtype
     directory, schedule, networks = plans(model, dtype)
     unet, vae, text = networks
+    checker = SafetyChecker.from_pretrained(directory)
     size = unet.config.sample_size * vae.config.factor
     step = unet.config.factor * vae.config.factor
-    weights = sum(network.nbytes for network in networks)
+    weights = sum(network.nbytes for network in (*networks, *([checker.plan] if checker else [])))
     shape = size // vae.config.factor, size // vae.config.factor, unet.config.in_channels
     prompt = text.config.max_position_embeddings, text.config.hidden_size
     network = Network(unet.graphdef, unet.state, unet.config)
@@ -37,6 +39,7 @@ def describe(model: str | Path, dtype: DType | None = None, num_variations: int 
         ("prediction", _prediction(schedule)),
         ("dtype", f"{dtype} (VAE float32)"),
         *((_NAMES[network.folder.name], _parameters(network)) for network in networks),
+        ("safety", f"checker of {_parameters(checker.plan)}" if checker else "no checker: variations are not checked"),
         ("attention", kernels_line(chosen)),
         ("memory", f"{_size(weights)} of weights"),
         ("", f"about {_size(working)} more for {num_variations} variations of one photo (an estimate)"),

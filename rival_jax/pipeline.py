@@ -32,11 +32,15 @@ class Variations:
     images: (E, N, H, W, 3) uint8.
     latents: (E, N, h, w, c) float32, scaled; what generation ended on.
     chain: the exemplars' chain, ready for another `vary`.
+    nsfw: bool (E, N), what the checkpoint's safety checker flags; None where it has none. Pictures stay as they are.
+    nsfw_scores: (E, N) float32, above 0 where flagged; None as above.
     """
 
     images: VariationPixels
     latents: VariationLatents
     chain: Chain
+    nsfw: np.ndarray | None = None
+    nsfw_scores: np.ndarray | None = None
 
     @property
     def pil(self) -> list[list[Image.Image]]:
@@ -218,7 +222,8 @@ class RivalPipeline(StableDiffusion):
                 watch=watch,
                 once=self.stands_in,
             )
-            return Variations(np.asarray(decode(self.vae, final)), final, chain)
+            pictures = np.asarray(decode(self.vae, final))
+            return Variations(pictures, final, chain, *self._judged(pictures))
 
     def cache_bytes(
         self,
@@ -284,6 +289,13 @@ class RivalPipeline(StableDiffusion):
                 once=self.stands_in,
             )
         return Chain(latents, pixels, prompts, convention, kept)
+
+    def _judged(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+        """The safety checker's verdicts and scores, (E, N) each, of pictures (E, N, H, W, 3)."""
+        if self.safety_checker is None:
+            return None, None
+        nsfw, scores = self.safety_checker(pictures.reshape(-1, *pictures.shape[2:]))
+        return nsfw.reshape(pictures.shape[:2]), scores.reshape(pictures.shape[:2])
 
     def _load(self, images, height: int | None, width: int | None) -> np.ndarray:
         return load_images(images, *self._sides(height, width))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, fields, replace
@@ -18,7 +19,7 @@ from rival_jax.arguments import REPEATED, Programs, Vary, Warmup
 from rival_jax.devices import share
 from rival_jax.images import check_images, psnr
 from rival_jax.info import kernels
-from rival_jax.pipeline import RivalPipeline
+from rival_jax.pipeline import RivalPipeline, Variations
 from rival_jax.sheets import contact_sheet
 from rival_jax.steps import Progress
 from rival_jax.weights import EMBEDDED
@@ -77,14 +78,23 @@ def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
     clock.mark("reconstruction")
 
     variations = [outputs.write_png(folder, "variation-0001.png", picture) for row in out.pil for picture in row]
+    _warn_of_flagged(out, variations)
     sheet = outputs.write_png(folder, "sheet.png", contact_sheet(out.chain.pixels, reconstructed, out.images))
     content |= {
         "reconstruction_psnr_db": psnr(out.chain.pixels, reconstructed).round(2).tolist(),
+        "nsfw": "not checked" if out.nsfw is None else out.nsfw.tolist(),
         "seconds": clock.seconds,
         "files": {"variations": [path.name for path in variations], "sheet": sheet.name},
     }
     content["files"]["record"] = outputs.write_new(folder, "run.json", record.to_json(content)).name
     return content
+
+
+def _warn_of_flagged(out: Variations, files: list[Path]) -> None:
+    """One warning that names the files of all flagged variations."""
+    if out.nsfw is not None and out.nsfw.any():
+        flagged = ", ".join(file.name for file, is_nsfw in zip(files, out.nsfw.flat, strict=True) if is_nsfw)
+        warnings.warn(f"The model's safety checker finds not safe for work: {flagged}.", stacklevel=2)
 
 
 def warmup(args: Warmup, progress: Progress) -> str | None:
