@@ -3,7 +3,7 @@
 locate     a model's name -> its directory        rules    the conversion engine
 files      which files hold the weights           sd_keys  the key tables
 headers    what is inside a file                  load     plan, then read
-converted  a copy in final form for later starts
+converted  a copy in final form for later starts  fingerprint  a model's files as one number
 """
 
 from rival_jax.weights.converted import load_state

@@ -1,0 +1,55 @@
+"""What a model is, in one number: equal for equal files, wherever they lie."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from rival_jax.record import sha256
+from rival_jax.weights.files import FEATURE_EXTRACTOR, STEMS, choose, has_safety_checker, weight_files
+
+_SINGLE, _HALF = "float32", "float16"
+_DTYPES = {"unet": (_SINGLE, _HALF), "vae": (_SINGLE,), "text_encoder": (_SINGLE, _HALF), "safety_checker": (_SINGLE,)}
+"""In which a network may be loaded: each has its own preferred files."""
+
+_TOKENIZER = (
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+
+
+def fingerprint(directory: Path) -> str:
+    """sha256 of every config and weight file that is read of a model directory in the diffusers layout, in hex.
+
+    Of the lines that `sha256sum` would print for them, sorted by their names in the directory. Weights that are stored
+    in several dtypes count in all in which they may be read. Raises InputError for a network without weights.
+    """
+    names = sorted({file.relative_to(directory).as_posix() for file in _files(directory) if file.is_file()})
+    lines = (f"{sha256(directory / name)}  {name}\n" for name in names)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    """What the loader reads, where it is there."""
+    yield directory / "model_index.json"
+    yield directory / "scheduler" / "scheduler_config.json"
+    yield from (directory / "tokenizer" / name for name in _TOKENIZER)
+    checker = ("safety_checker",) if has_safety_checker(directory) else ()
+    for part in (*STEMS, *checker):
+        yield directory / part / "config.json"
+        for dtype in _DTYPES[part]:
+            yield from _weights(directory / part, dtype)
+    if checker:
+        yield from (directory / FEATURE_EXTRACTOR / f"{name}_config.json" for name in ("processor", "preprocessor"))
+
+
+def _weights(folder: Path, dtype: str) -> Iterator[Path]:
+    """A network's weight files, and where there are shards their index."""
+    yield from weight_files(folder, dtype)
+    if chosen := choose([file.name for file in folder.iterdir()], STEMS.get(folder.name, "model"), dtype):
+        yield folder / chosen
