@@ -36,6 +36,28 @@ def seeds(value: Any, exemplars: int) -> np.ndarray:
     return np.asarray(values, np.uint32)
 
 
+def guidance(value: Any, exemplars: int, variations: int) -> np.ndarray:
+    """One guidance scale for all variations, one an exemplar (e,), or one a variation (e, n), as float32 (e, n)."""
+    if isinstance(value, str) or not np.iterable(value):
+        finite("guidance_scale", value)
+        return np.full((exemplars, variations), float(value), np.float32)
+    shapes = f"({exemplars},), one a photo, or ({exemplars}, {variations}), one a variation"
+    accepted = f"a finite number, or finite numbers of shape {shapes}"
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"guidance_scale has rows of different lengths, but must be {accepted}.") from error
+    number = jnp.issubdtype(array.dtype, jnp.floating) or jnp.issubdtype(array.dtype, jnp.integer)
+    if array.shape not in ((exemplars,), (exemplars, variations)) or not number:
+        raise InputError(
+            f"guidance_scale is an array of shape {array.shape} and type {array.dtype}, but must be {accepted}."
+        )
+    if not (within := np.abs(array.astype(np.float64)) <= _LARGEST).all():
+        raise InputError(f"guidance_scale has {array[~within][0]}, but must be {accepted}.")
+    rows = array[:, None] if array.ndim == 1 else array
+    return np.broadcast_to(rows.astype(np.float32), (exemplars, variations))
+
+
 def _one_an_exemplar(name: str, value: Any, exemplars: int) -> tuple:
     """A sequence of one an exemplar; text, and what is no sequence, stands for all of them."""
     try:
@@ -115,7 +137,7 @@ def variation(
 ) -> None:
     """What `RivalPipeline.vary` is told, as far as no model is needed to judge it; None stands for a default."""
     count("num_variations", num_variations)
-    finite("guidance_scale", guidance_scale)
+    guidance(guidance_scale, exemplars, num_variations)
     for name, value in (("t_align", t_align), ("t_early", t_early), ("attention_start", attention_start)):
         boundary(name, value)
     if isinstance(initial, str):

@@ -12,7 +12,7 @@ from rival_jax.memory import temporary_bytes
 from rival_jax.models.network import Network
 from rival_jax.sampling import Prompts, Stage, Watch, follow, one_step
 from rival_jax.schedule import Schedule
-from rival_jax.shapes import ChainLatents, VariationLatents
+from rival_jax.shapes import ChainLatents, Guidance, VariationLatents
 from rival_jax.steps import Progress
 
 
@@ -22,9 +22,9 @@ def generate(
     chain_teyxc: ChainLatents,
     initial_enyxc: VariationLatents,
     prompts: Prompts,
+    guidance_en: Guidance,
     plan: list[tuple[Stage, int]],
     *,
-    guidance_scale: float,
     kept: Kept | None = None,
     progress: Progress,
     watch: Watch | None = None,
@@ -47,9 +47,9 @@ def generate(
 
         es, ns = batch.exemplars, batch.variations
         chain, own_kept = jax.tree.map(lambda x: x[:, es], (chain_teyxc, kept))
-        options = {"guidance_scale": guidance_scale, "sizes": batch.sizes, "watch": seen}
-        options |= {"each_step": watch is not None, "once": once}
-        return follow(unet, schedule, chain, own_kept, initial_enyxc[es, ns], texts[es], plan, **options)
+        own = own_kept, initial_enyxc[es, ns], texts[es], guidance_en[es, ns]
+        options = {"sizes": batch.sizes, "watch": seen, "each_step": watch is not None, "once": once}
+        return follow(unet, schedule, chain, *own, plan, **options)
 
     if watch:
         return run(Batch(slice(exemplars), slice(variations), whole, 0, 1))

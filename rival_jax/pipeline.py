@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from rival_jax import checks
@@ -96,7 +97,7 @@ class RivalPipeline(StableDiffusion):
         negative_prompt: str | Sequence[str] = "",
         num_variations: int = 1,
         num_inference_steps: int | None = None,
-        guidance_scale: float = 5.0,
+        guidance_scale: ArrayLike = 5.0,
         t_align: float = 600,
         t_early: float = 300,
         attention_start: float = 1000,
@@ -120,7 +121,8 @@ class RivalPipeline(StableDiffusion):
             source_prompt: what the photos show; None is the chain's, or with photos the prompt itself.
             num_variations: N, of each exemplar.
             num_inference_steps: T; None is the chain's, or with photos 30.
-            guidance_scale: weight of the prompt against the negative prompt.
+            guidance_scale: weight of the prompt against the negative prompt; one, one an exemplar (E,), or one a
+                variation (E, N). Other values compile nothing.
             t_align: 0 ... 1000, training timesteps; above it self-attention reads the exemplar alone, from it down
                 the exemplar and itself. Smaller keeps more of the exemplar.
             t_early: 0 ... 1000; above it the statistics are aligned.
@@ -180,6 +182,7 @@ class RivalPipeline(StableDiffusion):
             for name, value in (("prompt", prompt), ("negative_prompt", negative_prompt))
         )
         seeds = checks.seeds(seed, len(pixels))
+        guidance = checks.guidance(guidance_scale, len(pixels), num_variations)
         asked = NUM_INFERENCE_STEPS if num_inference_steps is None else num_inference_steps
         steps = given.num_inference_steps if given else asked
         timesteps = self.schedule.timesteps(steps)
@@ -208,6 +211,7 @@ class RivalPipeline(StableDiffusion):
                 latents,
                 start,
                 Prompts(source=self.embed(chain.source_prompt), **texts),
+                guidance,
                 stages(
                     timesteps,
                     **boundaries,
@@ -216,7 +220,6 @@ class RivalPipeline(StableDiffusion):
                     kept=chain.cache_reference,
                     backend=self.attention,
                 ),
-                guidance_scale=float(guidance_scale),
                 kept=chain.kept,
                 progress=progress,
                 watch=watch,
@@ -254,8 +257,8 @@ class RivalPipeline(StableDiffusion):
                 latents,
                 latents[-1][:, None],
                 Prompts(source=text, target=text, negative=text, empty=text),
+                np.ones((latents.shape[1], 1), np.float32),
                 [(Stage("plain", "none", references=0, backend=self.attention), len(latents) - 1)],
-                guidance_scale=1.0,
                 progress=progress,
                 once=self.stands_in,
             )

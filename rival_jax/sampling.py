@@ -24,7 +24,7 @@ from rival_jax.options import Align, Backend, Reference
 from rival_jax.reading import READ, Read, read
 from rival_jax.rows import Layout
 from rival_jax.schedule import Schedule, ddim_step, to_noise
-from rival_jax.shapes import ChainLatents, ExemplarTexts, VariationLatents
+from rival_jax.shapes import ChainLatents, ExemplarTexts, Guidance, VariationLatents
 from rival_jax.steps import chunks
 
 Watch = Callable[[int, VariationLatents], None]
@@ -101,9 +101,9 @@ def follow(
     kept: Kept | None,
     initial_enyxc: VariationLatents,
     text_e4md: jax.Array,
+    guidance_en: Guidance,
     plan: list[tuple[Stage, int]],
     *,
-    guidance_scale: float,
     sizes: dict[str, int],
     watch: Watch,
     each_step: bool,
@@ -113,15 +113,14 @@ def follow(
 
     Args:
         text_e4md: embedded prompts, as `Prompts.stacked` makes them.
+        guidance_en: weight of the prompt against the negative prompt, float32.
         sizes: `exemplars` and `variations` that the program is for; fewer are filled up, and the filling dropped.
         watch: called at the start and now and then, or after `each_step`, which then is a program run of its own.
         once: run each program once.
     """
     left, (exemplars, variations) = len(chain_teyxc) - 1, initial_enyxc.shape[:2]
     mesh = mesh_for(sizes["exemplars"], sizes["variations"])
-    x, *constants = placed(
-        unet, schedule, chain_teyxc, kept, initial_enyxc, text_e4md, guidance_scale=guidance_scale, sizes=sizes
-    )
+    x, *constants = placed(unet, schedule, chain_teyxc, kept, initial_enyxc, text_e4md, guidance_en, sizes=sizes)
     watch(left, x[:exemplars, :variations])
     for stage, count in plan:
         repeats, length = (count, 1) if each_step else chunks(count)
@@ -141,16 +140,16 @@ def placed(
     kept: Kept | None,
     initial_enyxc: VariationLatents,
     text_e4md: jax.Array,
+    guidance_en: Guidance,
     *,
-    guidance_scale: float,
     sizes: dict[str, int],
 ) -> tuple:
     """What `descend` takes beside the network and the index: the initial latents, then what no step changes."""
     steps, mesh = len(chain_teyxc) - 1, mesh_for(sizes["exemplars"], sizes["variations"])
     known = read(unet, place(mesh, text_e4md, BY_EXEMPLAR, sizes), schedule.timesteps(steps), mesh=mesh)
-    x = place(mesh, initial_enyxc, BY_VARIATION, sizes)
+    x, guidance = (place(mesh, array, BY_VARIATION, sizes) for array in (initial_enyxc, guidance_en))
     chain, kept = (place(mesh, tree, CHAIN, sizes) for tree in (chain_teyxc, kept))
-    return x, chain, kept, schedule.levels(steps), known, np.float32(guidance_scale)
+    return x, chain, kept, schedule.levels(steps), known, guidance
 
 
 def one_step(unet: Network, shape: tuple[int, ...], text: tuple[int, ...], stage: Stage, variations: int) -> tuple:
@@ -163,7 +162,8 @@ def one_step(unet: Network, shape: tuple[int, ...], text: tuple[int, ...], stage
         stage = replace(stage, references=1)
     known = jax.eval_shape(partial(read, mesh=one_device()), unet, of(1, 4, *text), np.zeros(1, np.int32))
     program = partial(descend, stage=stage, length=1, prediction_type="epsilon", mesh=one_device())
-    return program, unet, of(1, variations, *shape), np.int32(1), of(2, 1, *shape), None, of(2), known, np.float32(1)
+    constants = of(2, 1, *shape), None, of(2), known, of(1, variations)
+    return program, unet, of(1, variations, *shape), np.int32(1), *constants
 
 
 @partial(jax.jit, static_argnames=("stage", "length", "prediction_type", "mesh"))
@@ -175,7 +175,7 @@ def descend(
     kept: Kept | None,
     levels: jax.Array,
     known: Read,
-    guidance_scale: jax.Array,
+    guidance_en: jax.Array,
     *,
     stage: Stage,
     length: int,
@@ -184,7 +184,7 @@ def descend(
 ) -> jax.Array:
     """`length` steps down from chain index `top`."""
 
-    def program(unet, x_enyxc, top, chain_teyxc, kept, levels, known, guidance_scale):
+    def program(unet, x_enyxc, top, chain_teyxc, kept, levels, known, guidance_en):
         network = unet.module()
         layout = Layout(stage.references, x_enyxc.shape[1])
 
@@ -197,7 +197,7 @@ def descend(
             prediction = network.predict(latents, known.times[t - 1][None], texts, attend=attend, prefix=prefix)
             noise = to_noise(prediction, layout.spread(latents), level, prediction_type)
             reference, positive, negative = layout.split(noise)
-            guided = negative + guidance_scale * (positive - negative)
+            guided = negative + guidance_en[..., None, None, None] * (positive - negative)
             if stage.align == "noise":
                 guided = adain(guided, reference if stage.references else at_step.noise[:, None])
             x_enyxc = ddim_step(x_enyxc, guided, level, levels[t - 1])
@@ -207,6 +207,6 @@ def descend(
 
         return lax.scan(step, x_enyxc, top - jnp.arange(length, dtype=top.dtype))[0]
 
-    shares = (SAME, BY_VARIATION, SAME, CHAIN, CHAIN, SAME, READ, SAME)
+    shares = (SAME, BY_VARIATION, SAME, CHAIN, CHAIN, SAME, READ, BY_VARIATION)
     split = over(mesh, program, shares, BY_VARIATION)
-    return split(unet, x_enyxc, top, chain_teyxc, kept, levels, known, guidance_scale)
+    return split(unet, x_enyxc, top, chain_teyxc, kept, levels, known, guidance_en)

@@ -76,8 +76,8 @@ def test_other_errors_are_not_memory():
 
 
 def test_a_split_request_gives_the_same_pictures(pipe, photos, chain, monkeypatch):
-    """With room for one exemplar and two variations at a time, and for everything."""
-    three = {"num_variations": 3, "seed": [1, 2]}
+    """With room for one exemplar and two variations at a time, and for everything; each has its own guidance."""
+    three = {"num_variations": 3, "seed": [1, 2], "guidance_scale": np.arange(6).reshape(2, 3)}
     whole = pipe.vary(chain, "a red car", **three)
     monkeypatch.setattr(generation, "fitting", lambda *_: (1, 1))
     monkeypatch.setattr(inversion, "fitting", lambda *_: (1, 1))

@@ -1,5 +1,6 @@
 """Arguments: what is accepted comes back in one form, what is not is named."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from published import SD1
@@ -85,6 +86,44 @@ def test_numbers(check, accepted, refused):
     for value in refused:
         with pytest.raises(InputError, match="some_name is "):
             check("some_name", value)
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        (7, [[7, 7, 7], [7, 7, 7]]),
+        (jnp.float32(7), [[7, 7, 7], [7, 7, 7]]),
+        ([1, 2.5], [[1, 1, 1], [2.5, 2.5, 2.5]]),
+        (jnp.asarray([1, 2], jnp.bfloat16), [[1, 1, 1], [2, 2, 2]]),
+        (((1, 2, 3), (4, 5, 6)), [[1, 2, 3], [4, 5, 6]]),
+    ],
+)
+def test_guidance(value, expected):
+    guidance = checks.guidance(value, 2, 3)
+    assert guidance.dtype == np.float32 and guidance.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        (NAN, "guidance_scale is nan, but must be a finite number"),
+        ("7", "guidance_scale is '7', but must be a finite number"),
+        ([1, NAN], "guidance_scale has nan, but must be a finite number, or finite numbers"),
+        (np.full((2, 3), 1e39), r"guidance_scale has 1e\+39"),
+        ([1, 2, 3], r"of shape \(3,\) and .*of shape \(2,\), one a photo, or \(2, 3\), one a variation"),
+        (np.ones((2, 1)), r"of shape \(2, 1\) and .*of shape \(2,\)"),
+        (np.ones((2, 3, 1)), r"of shape \(2, 3, 1\) and .*of shape \(2,\)"),
+        ([], r"of shape \(0,\)"),
+        ([[1, 2, 3], [4, 5]], "guidance_scale has rows of different lengths"),
+        (["7", "7"], "guidance_scale is an array of .* type <U1"),
+        ([True, False], "type bool"),
+        ([1, None], "type object"),
+        ([1j, 1], "type complex128"),
+    ],
+)
+def test_unusable_guidance(value, message):
+    with pytest.raises(InputError, match=message):
+        checks.guidance(value, 2, 3)
 
 
 def test_choice():

@@ -86,6 +86,39 @@ def test_a_second_call_compiles_nothing(pipe, photos, chain, out, compilations):
     assert compilations() == before
 
 
+@pytest.mark.parametrize("scales", [(3.0, 7.5), ((3.0, 7.5), (1.0, -2.0))])
+@pytest.mark.parametrize("align", ["latent", "noise"])
+def test_guidance_of_each_its_own(pipe, chain, scales, align):
+    """One an exemplar, or one a variation: what each makes with that number for all."""
+    options = {"num_variations": N, "align": align, "t_early": 0}
+    own = pipe.vary(chain, "a red car", guidance_scale=scales, **options).latents
+    for (e, n), scale in np.ndenumerate(np.broadcast_to(np.reshape(scales, (2, -1)), (2, N))):
+        alone = pipe.vary(chain, "a red car", guidance_scale=scale, **options).latents
+        np.testing.assert_array_equal(own[e, n], alone[e, n])
+
+
+@pytest.mark.parametrize(("exemplars", "variations"), [(3, 1), (1, 3)])
+def test_guidance_over_two_devices_of_which_one_has_less(pipe, photos, exemplars, variations):
+    """Three exemplars, or three variations, are filled up to four."""
+    chain = pipe.invert(np.concatenate([photos, 255 - photos])[:exemplars], "a house", STEPS)
+    scales = np.arange(2, 5, dtype=np.float32).reshape(exemplars, variations)
+    options = {"num_variations": variations}
+    own = pipe.vary(chain, "a car", guidance_scale=scales, **options).latents
+    assert own.shape[:2] == scales.shape and jax.local_device_count() == 2
+    for place, scale in np.ndenumerate(scales):
+        alone = pipe.vary(chain, "a car", guidance_scale=scale, **options).latents
+        np.testing.assert_array_equal(own[place], alone[place])
+
+
+def test_other_guidance_compiles_nothing(pipe, chain, out, compilations):
+    """However it is given."""
+    given = 3, [3.0, 4.0], np.full((2, N), 2.5), jnp.ones(2), [[1, 2], [3, 4]]
+    before = compilations()
+    for scales in given:
+        pipe.vary(chain, "a red car", num_variations=N, guidance_scale=scales)
+    assert compilations() == before
+
+
 def test_another_size_compiles_anew(pipe, photos, compilations):
     """Which also shows that the counter counts."""
     before = compilations()
@@ -141,6 +174,12 @@ BAD = [
     {"num_variations": 1.5},
     {"guidance_scale": float("nan")},
     {"guidance_scale": "7"},
+    {"guidance_scale": [5.0, float("nan")]},
+    {"guidance_scale": np.full((2, N), np.inf)},
+    {"guidance_scale": [5.0] * 3},
+    {"guidance_scale": np.ones((N + 1, 2))},
+    {"guidance_scale": [[1.0, 2.0], [3.0]]},
+    {"guidance_scale": [None, None]},
     {"t_align": 1001},
     {"t_early": -1},
     {"t_align": float("nan")},

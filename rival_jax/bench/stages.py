@@ -138,7 +138,8 @@ def _parts(pipe: RivalPipeline, work: Workload) -> dict[str, tuple[Callable[[], 
     latents, sizes = jnp.asarray(chain.latents), {"exemplars": e, "variations": n}
     start = initial_latents(latents[-1], np.arange(e, dtype=np.uint32), initial="shuffle", num_variations=n)
     prompts = Prompts(text, text, text, text).stacked()
-    x, *constants = placed(pipe.unet, pipe.schedule, latents, None, start, prompts, guidance_scale=7.0, sizes=sizes)
+    guidance = np.full((e, n), 7.0, np.float32)
+    x, *constants = placed(pipe.unet, pipe.schedule, latents, None, start, prompts, guidance, sizes=sizes)
     common = {"length": length, "prediction_type": pipe.schedule.prediction_type, "mesh": mesh_for(e, n)}
 
     def steps_of(stage: Stage) -> Callable[[], Any]:
