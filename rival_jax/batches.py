@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -19,6 +21,20 @@ _SHARE = 0.9
 """Of the free memory that is planned for."""
 _UNKNOWN = 2**62
 """Whoever runs there knows what fits; else batches are halved."""
+_UNDIVIDED = ContextVar("_UNDIVIDED", default=False)
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Every request of this thread is one batch meanwhile, whatever memory says; running out of it is raised.
+
+    For who needs the same bits again: another shape of a batch changes the last ones of a picture.
+    """
+    before = _UNDIVIDED.set(True)
+    try:
+        yield
+    finally:
+        _UNDIVIDED.reset(before)
 
 
 def free_bytes() -> int:
@@ -76,7 +92,10 @@ def in_batches(run: Callable[[Batch], T], exemplars: int, variations: int, size:
     """What `run` makes of all exemplars and variations in batches of `size`: a list for each batch of exemplars.
 
     Where a device's memory does not suffice after all, the batches that are left are halved, once, with a warning.
+    Under `undivided` all is one batch, and it is not halved.
     """
+    if _UNDIVIDED.get():
+        return [[run(Batch(slice(0, exemplars), slice(0, variations), (exemplars, variations), 0, 1))]]
     left = deque(_pieces(slice(0, exemplars), slice(0, variations), size))
     rows: dict[int, list[T]] = {}
     done, halved = 0, False

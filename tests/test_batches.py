@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rival_jax import generation, inversion
-from rival_jax.batches import fitting, free_bytes, in_batches
+from rival_jax.batches import fitting, free_bytes, in_batches, undivided
 
 GIGA = 10**9
 
@@ -65,6 +65,33 @@ def test_too_little_memory_halves_once_and_says_so():
     assert calls[:3] == [(1, 4), (1, 1), (1, 4)] and calls[3:] == [(1, 2), (1, 2), (1, 1)] * 2  # the first are kept
     with pytest.warns(UserWarning), pytest.raises(jax.errors.JaxRuntimeError):
         in_batches(short_of_memory(4, []), 3, 5, (3, 5))
+
+
+def test_undivided():
+    """One batch whatever fits, and nothing smaller after it; also where one is within another, or fails."""
+    calls = []
+    with undivided():
+        with undivided():
+            [[whole]] = in_batches(short_of_memory(15, calls), 3, 5, (1, 2))
+        with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
+            in_batches(short_of_memory(10, calls), 3, 5, (1, 2))
+    np.testing.assert_array_equal(whole, np.arange(15).reshape(3, 5))
+    assert calls == [(3, 5), (3, 5)]
+    with pytest.raises(ZeroDivisionError), undivided():
+        _ = 1 / 0
+    in_batches(short_of_memory(15, calls), 3, 5, (3, 3))
+    assert calls[2:] == [(3, 3), (3, 2)]
+
+
+def test_an_undivided_request(pipe, photos, chain, monkeypatch):
+    """The same bits where only one exemplar and variation would fit at a time."""
+    whole = pipe.vary(chain, "a red car", num_variations=3)
+    for module in (generation, inversion):
+        monkeypatch.setattr(module, "fitting", lambda *_: (1, 1))
+    with undivided():
+        again = pipe.vary(pipe.invert(photos, chain.source_prompt, 4), "a red car", num_variations=3)
+    np.testing.assert_array_equal(again.chain.latents, chain.latents)
+    np.testing.assert_array_equal(again.latents, whole.latents)
 
 
 def test_other_errors_are_not_memory():
