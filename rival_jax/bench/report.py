@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +19,7 @@ import numpy as np
 from rival_jax import checks
 from rival_jax.arguments import Bench
 from rival_jax.bench.flops import of_authors, of_ours
+from rival_jax.bench.machine import hardware, peak_memory, versions
 from rival_jax.bench.random_model import SIZES, write_random
 from rival_jax.bench.stages import PROMPT, Timing, Workload, measure, paper_stages, peak
 from rival_jax.bench.versus import VARIANTS, Disagreement, Rival, against_torch, check_torch
@@ -79,13 +77,13 @@ def _report(args: Bench, model: str | Path, work: Workload, scratch: Path, progr
     fastest = peak(pipe.dtype, args.repeats)
     timings = measure(pipe, work, args.repeats, progress)
     lines = [
-        f"{_hardware()}; {_versions(['jax', 'flax'])}",
+        f"{hardware()}; {versions(['jax', 'flax'])}",
         f"model {args.model}, {work.exemplars} exemplars x {work.num_variations} variations, "
         f"{work.height} x {work.width} pixels, T = {work.num_inference_steps}, {pipe.dtype}, attention: "
         + kernels_line(_kernels(pipe, work)),
         f"loading {loading:.1f} s; compiling and first steps {cold:.1f} s; a later process, from its start to its "
         f"pictures, {first:.1f} s",
-        f"peak of matrix products in {pipe.dtype}: {fastest / 1e12:.3g} TFLOP/s; peak memory {_memory()}",
+        f"peak of matrix products in {pipe.dtype}: {fastest / 1e12:.3g} TFLOP/s; peak memory {peak_memory()}",
         _counted(pipe, work),
         "",
         *_stages(timings, fastest),
@@ -95,7 +93,7 @@ def _report(args: Bench, model: str | Path, work: Workload, scratch: Path, progr
     ]
     if not args.against:
         return "\n".join(lines), True
-    lines += ["", f"Against torch, turn by turn; {_versions(['torch', 'diffusers'])}.", ""]
+    lines += ["", f"Against torch, turn by turn; {versions(['torch', 'diffusers'])}.", ""]
     try:
         rivals = against_torch(pipe, work, args.repeats, progress)
     except Disagreement as error:
@@ -167,37 +165,3 @@ def _against(rivals: Mapping[str, Rival]) -> list[str]:
 def _span(timing: Timing, unit: float = 1.0) -> str:
     low, middle, high = (unit * value for value in (min(timing.seconds), timing.median, max(timing.seconds)))
     return f"{middle:.4g} [{low:.4g}, {high:.4g}]" if len(timing.seconds) > 1 else f"{middle:.4g}"
-
-
-def _hardware() -> str:
-    devices = jax.local_devices()
-    if devices[0].platform != "cpu":
-        return f"{len(devices)} x {devices[0].device_kind}"
-    names = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    name = names[0] if names else platform.processor()
-    return f"{os.cpu_count()} cores of {name}, {len(devices)} devices"
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _versions(packages: list[str]) -> str:
-    def known(name: str) -> str:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return "unknown"
-
-    return ", ".join(f"{name} {known(name)}" for name in packages)
-
-
-def _memory() -> str:
-    stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
-    if stats and "peak_bytes_in_use" in stats:
-        return f"{stats['peak_bytes_in_use'] / 2**30:.2f} GiB on the device"
-    unit = 1 if sys.platform == "darwin" else 1024
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.2f} GiB of the process"
