@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     Raised before any model work; the command line prints it to stderr and exits with 2.
     """
+
+
+class JobError(RuntimeError):
+    """A job cannot go on, told in one sentence; what it has finished is kept. The command line exits with 1."""

@@ -1,10 +1,12 @@
 """Photos in: what Pillow reads becomes uint8 RGB of one size; and how alike two pictures are."""
 
+import io
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -34,6 +36,12 @@ def load_images(images: object, height: int, width: int) -> np.ndarray:
 def check_images(images: object) -> int:
     """How many photos these are; raises InputError as `load_images` would, and holds one at a time."""
     return sum(1 for _ in _decoded(images))
+
+
+def decode_picture(data: bytes, name: str) -> Image.Image:
+    """The contents of one picture file as upright RGB of its own size; raises InputError as `load_images` would."""
+    with _clear_errors(name):
+        return _decode_file(io.BytesIO(data), len(data), name)
 
 
 def psnr(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -91,9 +99,14 @@ def _load_rgb(photo: object, name: str) -> Image.Image:
     size = Path(photo).stat().st_size
     if not Path(photo).is_file():
         raise InputError(f"{name} is not a file; give a picture file.")
+    return _decode_file(photo, size, name)
+
+
+def _decode_file(file: str | os.PathLike | IO[bytes], size: int, name: str) -> Image.Image:
+    """A picture file of `size` bytes, by path or opened."""
     if size == 0:
         raise InputError(f"{name} is empty (0 bytes); give a picture file.")
-    with Image.open(photo) as image:
+    with Image.open(file) as image:
         return _decode(image, name)
 
 
