@@ -1,0 +1,1 @@
+"""What finished shards come to: metadata, statistics (`scores`) and a dataset card (`card`), written by `finalize`."""
