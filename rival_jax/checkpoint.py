@@ -77,6 +77,14 @@ class StableDiffusion:
         networks = _networks(parts, load_state if weights else zeros)
         return cls(*networks, tokenizer, schedule, directory, dtype, attention, parts, not weights, checker)
 
+    @classmethod
+    def structure(cls, model: str | Path = "tiny", dtype: DType | None = None) -> Self:
+        """A model with shapes in place of its weights, enough to count what a run would take. Raises InputError too."""
+        dtype = device_dtype() if dtype is None else dtype
+        directory, schedule, parts = plans(model, dtype)
+        tokenizer = Tokenizer.from_pretrained(directory / "tokenizer", parts[-1].config)
+        return cls(*_networks(parts, lambda part: part.state), tokenizer, schedule, directory, dtype, None, parts, True)
+
     def load(self) -> Self:
         """The same with its weights, where it was made without."""
         unet, vae, text_encoder = _networks(self.plans, load_state)
