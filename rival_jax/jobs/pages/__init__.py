@@ -1,0 +1,1 @@
+"""Pages about a job: `gallery` chooses what is shown, `page` is its HTML, `histograms` draws distributions."""

@@ -1,0 +1,24 @@
+"""`rival augment pilot`: a few samples of a job and the page to judge them by, before all of it is run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rival_jax.jobs.engine import run
+from rival_jax.jobs.pages.gallery import gallery
+from rival_jax.jobs.plan import Plan, subset
+from rival_jax.jobs.worker import Worker
+from rival_jax.steps import Progress, silent
+
+
+def pilot(plan: Plan, count: int = 8, *, progress: Progress = silent) -> Path:
+    """Runs a job on up to `count` of its samples, evenly chosen, in its folder `pilot`; the gallery's page.
+
+    A former pilot is replaced. Raises what `Worker.load` and `run` raise.
+    """
+    folder = plan.folder / "pilot"
+    shutil.rmtree(folder, ignore_errors=True)
+    some = subset(plan, folder, count)
+    run(some, Worker.load(some), progress=progress)
+    return gallery(some)
