@@ -17,7 +17,8 @@ from rich.console import Console
 
 from rival_jax import samples
 from rival_jax.arguments import REPEATED, Bench, Info, Programs, Reproduce, Vary, Warmup
-from rival_jax.errors import InputError
+from rival_jax.errors import InputError, JobError
+from rival_jax.jobs.command import Action, Augment, parse, perform
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -31,6 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
         _run(command, console)
     except InputError as error:
         sys.exit(_fail(console, str(error), 2))
+    except JobError as error:
+        sys.exit(_fail(console, str(error), 1))
     except BrokenPipeError:  # who read the output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -68,11 +71,13 @@ def _in_one_line() -> Iterator[None]:
     except SystemExit as end:
         if not end.code:
             raise
-        words = re.sub(r"\x1b\[[0-9;]*m|╭.*╮|[─-╿\s]+", " ", said.getvalue()).split()
-        raise InputError(" ".join(words).rstrip(".") + ".") from end
+        words = " ".join(re.sub(r"\x1b\[[0-9;]*m|╭.*╮|[─-╿\s]+", " ", said.getvalue()).split())
+        boxes = r"^[^-]*-{4,} | -{4,}"  # where the terminal has no lines to draw them with
+        words = re.sub(rf"{boxes}| For full helptext.*| Perhaps you meant:.*", "", words)
+        raise InputError(words.rstrip(".") + ".") from end
 
 
-Command = Vary | Info | Reproduce | Warmup | Bench
+Command = Vary | Info | Reproduce | Warmup | Bench | Action
 
 
 def _run(command: Command, console: Console) -> None:
@@ -85,6 +90,8 @@ def _run(command: Command, console: Console) -> None:
         print(describe(command.model, command.dtype, command.num_variations), flush=True)
     elif isinstance(command, Vary):
         _vary(command, console)
+    elif isinstance(command, Action):
+        perform(command, console, partial(_say, console))
     elif isinstance(command, Warmup):
         from rival_jax.run import warmup
 
@@ -112,7 +119,10 @@ def _run(command: Command, console: Console) -> None:
 def _parse(arguments: list[str]) -> Command:
     """The command with its arguments: defaults, then the config file, then flags."""
     description = "Training-free variation of real photos with Stable Diffusion (RIVAL), in JAX."
-    commands = {"vary": Vary, "info": Info, "reproduce": Reproduce, "warmup": Warmup, "bench": Bench}
+    if arguments[:1] == ["augment"]:
+        return parse(arguments[1:])
+    commands = {"vary": Vary, "augment": Augment, "info": Info}
+    commands |= {"reproduce": Reproduce, "warmup": Warmup, "bench": Bench}
     command = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="rival", description=description)
     if not isinstance(command, Vary | Warmup) or not (config := command.config):
         return command

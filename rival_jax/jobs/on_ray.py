@@ -1,0 +1,86 @@
+"""Shards on a Ray cluster: one row of a Ray dataset is one shard, an actor owns a machine's accelerators.
+
+The driver plans and waits and never imports JAX, which would take the accelerators from the actors beside it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from rival_jax.errors import InputError, JobError
+from rival_jax.jobs.plan import Plan, read_plan
+from rival_jax.steps import Progress, silent
+
+
+class _Actor:
+    """A worker on its machine."""
+
+    def __init__(self, folder: str):
+        from rival_jax.jobs.worker import Worker
+
+        self.worker = Worker.load(read_plan(folder))
+
+    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
+        from rival_jax.jobs.engine import run_shard
+
+        for shard in rows["shard"]:
+            if not self.worker.plan.stats_file(int(shard)).exists():  # a lost machine's row comes again
+                run_shard(self.worker, int(shard))
+        return rows
+
+
+def run_on_ray(
+    plan: Plan,
+    *,
+    workers: int | tuple[int, int] = 1,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    resources: dict[str, float] | None = None,
+    progress: Progress = silent,
+) -> int:
+    """Runs what is left of a job on the Ray cluster at hand (or a local one); how many shards were run.
+
+    Args:
+        plan: in a folder that all machines see under one path.
+        workers: how many actors, or at least and at most how many.
+        num_cpus, num_gpus, resources: what each actor owns, as Ray names it: num_gpus=1, or {"TPU": chips of a host}.
+
+    Raises InputError where Ray is not installed, and what a worker raised of InputError and JobError.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise InputError("Ray is not installed; it comes with pip install 'rival-jax[ray]'.")
+    import ray
+    from ray.data import ActorPoolStrategy
+    from ray.exceptions import RayError
+
+    pending = plan.pending()
+    if not pending:
+        return 0
+    low, high = workers if isinstance(workers, tuple) else (workers, workers)
+    owned = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": resources}
+    rows = ray.data.from_items([{"shard": shard} for shard in pending], override_num_blocks=len(pending))
+    done = rows.map_batches(
+        _Actor,
+        batch_size=1,
+        compute=ActorPoolStrategy(min_size=low, max_size=max(low, min(high, len(pending)))),
+        fn_constructor_args=(str(Path(plan.folder)),),
+        **{name: value for name, value in owned.items() if value is not None},
+    )
+    try:
+        for count, _ in enumerate(done.iter_rows(), start=1):
+            progress("shards", count, len(pending))
+    except RayError as error:
+        raise _ours(error) from error
+    return len(pending)
+
+
+def _ours(error: BaseException) -> BaseException:
+    """What a worker raised of ours, in the exception that Ray makes of it; else that one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, InputError | JobError):
+            return type(cause)(str(cause).strip().splitlines()[-1].split("Error: ", 1)[-1])
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    return error
