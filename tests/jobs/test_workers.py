@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster of three machines, all on this one; one of the two that work is killed in the middle."""
+"""One, two and four workers: processes that share shards out, and machines of a Ray cluster, of which one is killed."""
 
 import importlib.util
 import json
@@ -9,10 +9,8 @@ import sys
 import pytest
 from dataset import contents, job_of, write_dataset
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs pip install 'rival-jax[ray]'"),
-]
+pytestmark = pytest.mark.slow
+on_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs pip install 'rival-jax[ray]'")
 
 DRIVER = """
 import os, sys, threading, time
@@ -72,6 +70,27 @@ def whole(job):
     return contents(job("whole").parent / "whole")
 
 
+def _same(folder, whole):
+    files = contents(folder)
+    assert files.keys() == whole.keys()
+    name = folder.name.encode()
+    assert [path for path in whole if files[path].replace(name, b"whole") != whole[path]] == []
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_processes_share_the_shards_out(job, whole, workers):
+    """All at the same time, each planning for itself."""
+    file = job(f"static-{workers}")
+    command = [sys.executable, "-m", "rival_jax.cli", "augment", "run", str(file), "--shard-count", str(workers)]
+    started = [
+        subprocess.Popen([*command, "--shard-index", str(index)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for index in range(workers)
+    ]
+    said = [process.communicate()[1].decode() for process in started]
+    assert [process.returncode for process in started] == [0] * workers, said
+    _same(file.with_suffix(""), whole)
+
+
 def _driven(file, workers, kill=False):
     environment = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_DISABLE_IMPORT_WARNING": "1"}
     command = [sys.executable, "-c", DRIVER, str(file), str(workers), "kill" if kill else ""]
@@ -80,15 +99,9 @@ def _driven(file, workers, kill=False):
     return done.stdout
 
 
-def _same(folder, whole):
-    files = contents(folder)
-    assert files.keys() == whole.keys()
-    name = folder.name.encode()
-    assert [path for path in whole if files[path].replace(name, b"whole") != whole[path]] == []
-
-
-@pytest.mark.parametrize(("workers", "kill"), [(1, False), (2, False), (2, True)])
-def test_the_same_files(job, whole, workers, kill):
+@on_ray
+@pytest.mark.parametrize(("workers", "kill"), [(1, False), (2, False), (4, False), (2, True)])
+def test_machines_of_a_cluster(job, whole, workers, kill):
     """However many actors there are; no JAX in the driver."""
     file = job(f"ray-{workers}-{kill}")
     said = _driven(file, workers, kill)
@@ -97,6 +110,7 @@ def test_the_same_files(job, whole, workers, kill):
     _same(file.with_suffix(""), whole)
 
 
+@on_ray
 def test_bad_input_is_a_sentence(job):
     said = _driven(job("bad", model={"name": "/nowhere"}), 1)
     assert said.splitlines()[-1].startswith("InputError The model /nowhere is not a directory; accepted"), said
