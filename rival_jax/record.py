@@ -39,7 +39,7 @@ def check_unchanged(path: Path) -> None:
     if path.suffix != ".json":
         return
     try:
-        photos = [(Path(photo["path"]), photo["sha256"]) for photo in _read(path).get("photos", [])]
+        photos = [(Path(photo["path"]), photo["sha256"]) for photo in read_file(path).get("photos", [])]
     except (TypeError, KeyError) as error:
         raise InputError(f"The config file {path} does not say path and sha256 of its photos.") from error
     for photo, digest in photos:
@@ -53,7 +53,7 @@ def read_settings(path: Path, schema: type) -> dict[str, Any]:
     Raises InputError for a file that cannot be read, for keys that `schema` does not have (`config` is none here: a
     file names no other file) and for values that are not of their types.
     """
-    content = _read(path)
+    content = read_file(path)
     settings = content.get("arguments") if path.suffix == ".json" else content
     if not isinstance(settings, dict):
         raise InputError(f"The config file {path} holds no arguments; accepted: a preset (TOML) or a run.json.")
@@ -66,13 +66,13 @@ def read_settings(path: Path, schema: type) -> dict[str, Any]:
     return typed(f"The config file {path}'s", settings, schema)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON or TOML file."""
+def read_file(path: Path, role: str = "config file") -> dict[str, Any]:
+    """A JSON or TOML file of this role. Raises InputError that names both."""
     kind, parse = ("JSON", json.loads) if path.suffix == ".json" else ("TOML", tomllib.loads)
     try:
         content = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"The config file {path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"The {role} {path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise InputError(f"The config file {path} is not valid {kind}: {error}.") from error
+        raise InputError(f"The {role} {path} is not valid {kind}: {error}.") from error
     return content if isinstance(content, dict) else {}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +11,7 @@ from tyro.conf import arg
 
 from rival_jax.errors import InputError
 from rival_jax.options import NUM_INFERENCE_STEPS, Align, DType, Initial, Reference
+from rival_jax.record import read_file
 
 ImageFormat = Literal["png", "jpeg", "webp"]
 Preset = Literal["close", "balanced", "free"]
@@ -208,14 +207,8 @@ class Job(_Keys):
 def read_job(path: str | Path) -> Job:
     """The job of a TOML file, or of the job.json that an earlier one left. Raises InputError for whatever is wrong."""
     path = Path(path)
-    kind, parse = ("JSON", json.loads) if path.suffix == ".json" else ("TOML", tomllib.loads)
-    try:
-        content = parse(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"The job file {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise InputError(f"The job file {path} is not valid {kind}: {error}.") from error
-    content = content.get("job", content) if isinstance(content, dict) else content
+    content = read_file(path, "job file")
+    content = content.get("job", content)
     return make_job(content, f"The job file {path}")
 
 
