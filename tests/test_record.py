@@ -15,7 +15,8 @@ from PIL import Image
 from rival_jax import InputError, RivalPipeline, record
 from rival_jax.arguments import Vary
 
-PRESETS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+CONFIGS = Path(__file__).parents[1] / "configs"
+PRESETS = sorted({*CONFIGS.glob("*.toml")} - {CONFIGS / "augment.toml"})  # which is a job
 
 
 def write(path, content):
