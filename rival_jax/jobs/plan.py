@@ -113,7 +113,7 @@ def make_plan(job: Job, progress: Progress = silent) -> Plan:
     if job.output.format == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise InputError("output.format is 'parquet', which needs pyarrow: pip install 'rival-jax[parquet]'.")
     job = _anchored(job)
-    folder = Path(job.output.path)
+    folder, former = Path(job.output.path), ()
     if (folder / "job.json").is_file():
         plan = read_plan(folder)
         if not (different := _differences(plan.job, job)):
@@ -123,14 +123,15 @@ def make_plan(job: Job, progress: Progress = silent) -> Plan:
                 f"The job in {folder} was begun with other values: {different}; give another output folder, or the "
                 "former values to go on."
             )
+        former = folder / "job.json", folder / "plan" / "networks.json"
     elif folder.is_dir() and (others := sorted(_visible(folder) - {*_FOLDERS, "job.json", "pilot"})):
         raise InputError(f"The output folder {folder} holds {others[0]} and no job; give a new or an empty folder.")
     listed = iter(samples(job))
     first = next(listed, None)  # an unusable input is told before the folder is made
     if first is None:
         raise InputError(f"The input {job.input.path} has no pictures.")
-    for name in ("job.json", "plan/networks.json"):  # of a job that was planned otherwise
-        (folder / name).unlink(missing_ok=True)
+    for file in former:  # of a job that was planned otherwise
+        file.unlink(missing_ok=True)
     return _write_plan(folder, job, chain([first], listed), None, progress)
 
 

@@ -60,24 +60,34 @@ def publish(plan: Plan, shard: int, content: Shard, seconds: float, *, replace: 
     """
     rows = [_finite(row) for row in content.rows]
     staged = plan.staging / f"{shard:05d}.{uuid4().hex}"
+    mark = staged.with_suffix(f"{staged.suffix}.json")
     try:
         (staged / "data").mkdir(parents=True)
         pictures = [(row, row.file_name, content.files[row.file_name]) for row in rows if row.file_name is not None]
         pieces = _write_data(plan, shard, staged / "data", pictures)
         durable.write(staged / "rows.jsonl", to_lines(rows))
-        durable.write(staged / "stats.json", _stats(shard, rows, seconds))
+        durable.write(mark, _stats(shard, rows, seconds))
         with durable.locked(plan.staging):
-            if replace or not plan.stats_file(shard).exists():
+            wanted = replace or not plan.stats_file(shard).exists()
+            if wanted:
                 _name(plan, shard, staged, pieces)
             for left in plan.staging.glob(f"{shard:05d}.*"):  # of this process, of a killed one, or of a slower one
-                shutil.rmtree(left, ignore_errors=True)
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                elif left != mark or not wanted:
+                    left.unlink(missing_ok=True)
+            if wanted:
+                os.replace(mark, plan.stats_file(shard))
+                durable.sync(plan.records)
     except FileNotFoundError:
-        if replace or not plan.stats_file(shard).exists():  # else another process was quicker
+        with durable.locked(plan.staging):
+            is_done = plan.stats_file(shard).exists()  # by another process, which was quicker
+        if replace or not is_done:
             raise
 
 
 def _name(plan: Plan, shard: int, staged: Path, pieces: list[str]) -> None:
-    """Gives what is staged its names, in place of whatever there is of the shard, and the mark last."""
+    """Gives what is staged its names, in place of whatever there is of the shard."""
     withdraw(plan, shard)
     for piece in pieces:
         target = plan.data / piece
@@ -86,8 +96,6 @@ def _name(plan: Plan, shard: int, staged: Path, pieces: list[str]) -> None:
         durable.sync(target.parent)
     durable.sync(plan.data)
     os.replace(staged / "rows.jsonl", plan.rows_file(shard))
-    durable.sync(plan.records)
-    os.replace(staged / "stats.json", plan.stats_file(shard))
     durable.sync(plan.records)
 
 
