@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from rival_jax import wording
 from rival_jax.checkpoint import device_dtype, plans
 from rival_jax.inversion import kept_bytes
 from rival_jax.kernels import choose
@@ -41,9 +42,9 @@ def describe(model: str | Path, dtype: DType | None = None, num_variations: int 
         *((_NAMES[network.folder.name], _parameters(network)) for network in networks),
         ("safety", f"checker of {_parameters(checker.plan)}" if checker else "no checker: variations are not checked"),
         ("attention", kernels_line(chosen)),
-        ("memory", f"{_size(weights)} of weights"),
-        ("", f"about {_size(working)} more for {num_variations} variations of one photo (an estimate)"),
-        ("", f"{_size(kept_bytes(network, shape, prompt, 1))} a photo and step for cache_reference"),
+        ("memory", f"{wording.size(weights)} of weights"),
+        ("", f"about {wording.size(working)} more for {num_variations} variations of one photo (an estimate)"),
+        ("", f"{wording.size(kept_bytes(network, shape, prompt, 1))} a photo and step for cache_reference"),
     ]
     return "\n".join(f"{name:<13} {value}" for name, value in lines)
 
@@ -52,11 +53,7 @@ _NAMES = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder"}
 
 
 def _parameters(network) -> str:
-    return f"{network.parameters / 1e6:.1f} M parameters, {_size(network.nbytes)}"
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+    return f"{network.parameters / 1e6:.1f} M parameters, {wording.size(network.nbytes)}"
 
 
 def _prediction(schedule: Schedule) -> str:

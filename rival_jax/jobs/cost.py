@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
-import numpy as np
 
+from rival_jax import wording
 from rival_jax.bench import flops
 from rival_jax.bench.stages import peak
 from rival_jax.checkpoint import StableDiffusion
@@ -97,22 +97,21 @@ def describe(estimate: Estimate) -> str:
         ("", f"{estimate.unreadable} of those cannot be read" if estimate.unreadable else ""),
         ("sizes", sizes),
         ("pictures", f"{estimate.pictures:,} in {estimate.shards:,} shards, {estimate.shards_done:,} of them done"),
-        ("files", f"about {_size(estimate.nbytes)}"),
-        ("memory", f"about {_size(estimate.memory)} on a device (an estimate)"),
+        ("files", f"about {wording.size(estimate.nbytes)}"),
+        ("memory", f"about {wording.size(estimate.memory)} on a device (an estimate)"),
         ("work", f"{estimate.operations:.2e} floating-point operations are left"),
-        ("time", f"about {_duration(estimate.seconds)} on {estimate.devices} (an estimate, without compiling)"),
+        ("time", f"about {wording.duration(estimate.seconds)} on {estimate.devices} (an estimate, without compiling)"),
     ]
     return "\n".join(f"{name:<9} {value}".rstrip() for name, value in lines if value)
 
 
 def _sizes(plan: Plan, size: int, factor: int) -> tuple[dict[tuple[int, int], int], int]:
     """The sizes at which some evenly chosen samples are drawn, most frequent first, and how many cannot be read."""
-    places = np.unique(np.linspace(0, plan.num_samples - 1, _LOOKED_AT).round().astype(int)).tolist()
     found: Counter[tuple[int, int]] = Counter()
     unreadable = 0
-    for place in places:
+    for sample in plan.spread(_LOOKED_AT):
         try:
-            image = load(plan.samples(place // plan.job.shard_size)[place % plan.job.shard_size]).image
+            image = load(sample).image
             found[bucket(*image.size, size, factor)] += 1
         except (InputError, OSError):
             unreadable += 1
@@ -150,18 +149,3 @@ def _stages(model: StableDiffusion, setting: Setting) -> list[tuple[Stage, int]]
         align=setting.align,
         reference=setting.reference,
     )
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} seconds"

@@ -35,7 +35,7 @@ def run(plan: Plan, worker: Worker, *, index: int = 0, count: int = 1, progress:
     """
     pending = plan.pending(index, count)
     many = plan.job.num_variations
-    total = sum(min(plan.job.shard_size, plan.num_samples - shard * plan.job.shard_size) for shard in pending) * many
+    total = plan.samples_in(*pending) * many
     done = 0
 
     def show(exemplars: int) -> None:

@@ -14,6 +14,7 @@ from rival_jax.options import NUM_INFERENCE_STEPS, Align, DType, Initial, Refere
 from rival_jax.record import read_file
 
 ImageFormat = Literal["png", "jpeg", "webp"]
+SUFFIXES: dict[ImageFormat, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 Preset = Literal["close", "balanced", "free"]
 PRESETS: dict[str, dict[str, Any]] = {
     "close": {"t_align": 400.0, "t_early": 200.0, "guidance_scale": 4.0},

@@ -6,7 +6,6 @@ The driver plans and waits and never imports JAX, which would take the accelerat
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from typing import Any
 
 from rival_jax.errors import InputError, JobError
@@ -65,7 +64,7 @@ def run_on_ray(
         _Actor,
         batch_size=1,
         compute=ActorPoolStrategy(min_size=low, max_size=max(low, min(high, len(pending)))),
-        fn_constructor_args=(str(Path(plan.folder)),),
+        fn_constructor_args=(str(plan.folder),),
         **{name: value for name, value in owned.items() if value is not None},
     )
     try:

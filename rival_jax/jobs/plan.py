@@ -15,7 +15,7 @@ import importlib.util
 import json
 import os
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -69,8 +69,18 @@ class Plan:
         offsets = np.memmap(self.folder / "plan" / "offsets.bin", "<u8", "r")
         with (self.folder / "plan" / "samples.jsonl").open("rb") as file:
             file.seek(int(offsets[shard]))
-            count = min(self.job.shard_size, self.num_samples - shard * self.job.shard_size)
-            return [Sample(**json.loads(file.readline())) for _ in range(count)]
+            return [Sample(**json.loads(file.readline())) for _ in range(self.samples_in(shard))]
+
+    def samples_in(self, *shards: int) -> int:
+        """How many samples these shards have; the last one of a job may have fewer than the others."""
+        size = self.job.shard_size
+        return sum(min(size, self.num_samples - shard * size) for shard in shards)
+
+    def spread(self, count: int) -> Iterator[Sample]:
+        """Up to `count` samples, evenly chosen, in their order."""
+        places = np.unique(np.linspace(0, self.num_samples - 1, count).round().astype(int)).tolist()
+        for shard, inside in (divmod(place, self.job.shard_size) for place in places):
+            yield self.samples(shard)[inside]
 
     def rows_file(self, shard: int) -> Path:
         return self.records / f"{shard:05d}.jsonl"
@@ -137,11 +147,8 @@ def make_plan(job: Job, progress: Progress = silent) -> Plan:
 
 def subset(plan: Plan, folder: Path, count: int) -> Plan:
     """A plan of up to `count` samples, evenly chosen, in a folder that must not exist yet."""
-    places = np.unique(np.linspace(0, plan.num_samples - 1, count).round().astype(int)).tolist()
-    size = plan.job.shard_size
-    chosen = (plan.samples(place // size)[place % size] for place in places)
     job = plan.job.model_copy(update={"output": plan.job.output.model_copy(update={"path": str(folder)})})
-    return _write_plan(folder, job, chosen, plan.labels, silent)
+    return _write_plan(folder, job, plan.spread(count), plan.labels, silent)
 
 
 def read_plan(folder: str | Path) -> Plan:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rival_jax.jobs.plan import Plan
 from rival_jax.jobs.rows import STATUSES
+from rival_jax.wording import duration
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Status:
 
 def status(plan: Plan) -> Status:
     """How far a plan's job is. Raises OSError where its records cannot be read."""
-    size = plan.job.shard_size
-    done, samples = plan.done(), 0
+    done = plan.done()
+    samples = plan.samples_in(*done)
     counts: Counter[str] = Counter()
     spans = []
     for shard in done:
@@ -41,7 +42,6 @@ def status(plan: Plan) -> Status:
         stats, end = json.loads(mark.read_bytes()), mark.stat().st_mtime
         counts.update(stats["statuses"])
         spans.append((end - stats["seconds"], end))
-        samples += min(size, plan.num_samples - shard * size)
     seconds = _covered(spans)
     return Status(
         shards_done=len(done),
@@ -61,9 +61,9 @@ def lines(status: Status) -> str:
     done = f"{status.shards_done:,} of {status.shards:,} shards, {status.samples_done:,} of {status.samples:,} samples"
     text = [f"done      {done}", f"pictures  {counts or 'none yet'}"]
     if status.pictures_per_hour is not None:
-        text.append(f"speed     {status.pictures_per_hour:,.0f} pictures an hour, {_duration(status.seconds)} of work")
+        text.append(f"speed     {status.pictures_per_hour:,.0f} pictures an hour, {duration(status.seconds)} of work")
     if status.seconds_left:
-        text.append(f"left      about {_duration(status.seconds_left)}")
+        text.append(f"left      about {duration(status.seconds_left)}")
     return "\n".join(text)
 
 
@@ -74,14 +74,3 @@ def _covered(spans: Iterable[tuple[float, float]]) -> float:
         total += max(0.0, end - max(start, reached))
         reached = max(reached, end)
     return total
-
-
-def _duration(seconds: float) -> str:
-    """In the two largest units."""
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    days, hours = divmod(minutes // 60, 24)
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"

@@ -153,12 +153,13 @@ class CLIP(nnx.Module):
 
     def embed_text(self, ids_bm: jax.Array) -> jax.Array:
         """Unit vectors (b, projection_dim) of token ids (b, m)."""
-        return _unit(self.text_projection(self.text_model.pooled(ids_bm)))
+        return unit(self.text_projection(self.text_model.pooled(ids_bm)))
 
     def embed_images(self, pixels: jax.Array) -> jax.Array:
         """Unit vectors (b, projection_dim) of normalised pixels (b, H, W, 3)."""
-        return _unit(self.visual_projection(self.vision_model.pooled(pixels)))
+        return unit(self.visual_projection(self.vision_model.pooled(pixels)))
 
 
-def _unit(x: jax.Array) -> jax.Array:
-    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+def unit(x: jax.Array) -> jax.Array:
+    """Vectors of length 1 along the last axis; of nothing, nothing."""
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rival_jax.models.clip import VisionEncoder
+from rival_jax.models.clip import VisionEncoder, unit
 from rival_jax.models.clip_config import CLIPConfig
 from rival_jax.models.layers import linear
 
@@ -24,7 +24,7 @@ class Concepts(nnx.Module):
 
     def __call__(self, embedding_bd: jax.Array) -> jax.Array:
         """Cosines less the weights, (b, count), of unit vectors (b, d)."""
-        return embedding_bd @ _unit(self.embeds[...]).T - self.weights[...][None]
+        return embedding_bd @ unit(self.embeds[...]).T - self.weights[...][None]
 
 
 class SafetyNetwork(nnx.Module):
@@ -40,7 +40,7 @@ class SafetyNetwork(nnx.Module):
 
     def embed_images(self, pixels: jax.Array) -> jax.Array:
         """Unit vectors (b, projection_dim) of normalised pixels (b, H, W, 3)."""
-        return _unit(self.visual_projection(self.vision_model.pooled(pixels)))
+        return unit(self.visual_projection(self.vision_model.pooled(pixels)))
 
     def __call__(self, pixels: jax.Array) -> jax.Array:
         """Scores (b, 17) of normalised pixels (b, H, W, 3), three decimals; one above 0 flags the picture.
@@ -50,8 +50,3 @@ class SafetyNetwork(nnx.Module):
         embedding = self.embed_images(pixels)
         is_special = (jnp.round(self.special_care(embedding), 3) > 0).any(axis=1, keepdims=True)
         return jnp.round(self.concept(embedding) + jnp.where(is_special, _STRICTER, 0.0), 3)
-
-
-def _unit(x: jax.Array) -> jax.Array:
-    """Vectors of length 1; of nothing, nothing."""
-    return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

@@ -49,10 +49,9 @@ def gallery(plan: Plan) -> Path:
     done = sorted(plan.done())
     if not done:
         raise InputError(f"The job in {plan.folder} has made nothing yet; run it first.")
-    shard_size = plan.job.shard_size
-    total = sum(min(shard_size, plan.num_samples - shard * shard_size) for shard in done)
+    total = plan.samples_in(*done)
     count = min(total, _MOST)
-    places = [divmod(number * total // count, shard_size) for number in range(count)]
+    places = [divmod(number * total // count, plan.job.shard_size) for number in range(count)]
     facts = _facts(plan, f"{count:,} of {total:,} exemplars{', evenly chosen' if count < total else ''}")
     entries = (
         entry

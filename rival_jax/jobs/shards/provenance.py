@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import re
-from typing import Any, Literal
+from typing import Any
 from xml.etree import ElementTree
 
 from PIL import Image, PngImagePlugin
 
 from rival_jax import __version__
+from rival_jax.jobs.job import ImageFormat
 from rival_jax.jobs.rows import Row
 
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -42,7 +43,7 @@ for _prefix, _uri in _NAMESPACES.items():
     ElementTree.register_namespace(_prefix, _uri)
 
 
-def encode(image: Image.Image, image_format: Literal["png", "jpeg", "webp"], row: Row | None) -> bytes:
+def encode(image: Image.Image, image_format: ImageFormat, row: Row | None) -> bytes:
     """A picture as an RGB file, the same bytes for the same picture and row.
 
     With a row the file says that it was generated and how; nothing that `image.info` holds is kept.

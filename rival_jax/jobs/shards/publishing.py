@@ -16,13 +16,13 @@ from pathlib import Path
 from uuid import uuid4
 
 from rival_jax.jobs import durable
+from rival_jax.jobs.job import SUFFIXES
 from rival_jax.jobs.plan import Plan
 from rival_jax.jobs.rows import STATUSES, Row, read_rows, to_lines
 from rival_jax.jobs.sample import Sample
 from rival_jax.jobs.shards import parquet, tars
 from rival_jax.jobs.shards.folders import folder_of
 
-_SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 _ARCHIVES = {"webdataset": "tar", "parquet": "parquet"}
 
 
@@ -37,7 +37,7 @@ class Shard:
 def file_name(plan: Plan, shard: int, sample: Sample, variation: int | None) -> str:
     """`Row.file_name` of a variation of a sample, or of the sample itself (None)."""
     kind = "original" if variation is None else f"v{variation}"
-    name = f"{sample.key}_{kind}.{_SUFFIXES[plan.job.output.image_format]}"
+    name = f"{sample.key}_{kind}.{SUFFIXES[plan.job.output.image_format]}"
     if plan.job.output.format != "folder":
         return name
     return f"{folder_of(sample.label, plan.labels)}/{shard:05d}/{name}"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rival_jax.jobs.job import Filters, Job, Setting
+from rival_jax.jobs.job import SUFFIXES, Filters, Job, Setting
 from rival_jax.jobs.plan import Plan
 from rival_jax.jobs.shards.columns import COLUMNS
 
 _FILES = {"folder": "data/**", "webdataset": "data/*.tar", "parquet": "data/*.parquet"}
-_SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 _SHOWN = ("prompt", "negative_prompt", "guidance_scale", "num_inference_steps", "t_align", "t_early", "attention_start")
 _LOADING = {
     "folder": """\
@@ -66,7 +65,7 @@ def _front(job: Job) -> str:
         named = [column for column in columns if column["name"] != "file_name"]
         config["features"] = [{"name": "image", "dtype": "image"}, *named]
     elif kind == "webdataset":
-        members = {_SUFFIXES[job.output.image_format]: "image", "txt": "string", "cls": "int64"}
+        members = {SUFFIXES[job.output.image_format]: "image", "txt": "string", "cls": "int64"}
         members |= {"__key__": "string", "__url__": "string"}
         features = [{"name": name, "dtype": dtype} for name, dtype in members.items()]
         front["dataset_info"] = {"features": [*features, {"name": "json", "struct": columns}]}
