@@ -6,9 +6,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rival_jax.options import Initial
-from rival_jax.shapes import ExemplarLatents, Seeds, VariationLatents
+from rival_jax.shapes import ExemplarLatents, Hole, Seeds, VariationLatents
 
 
 def adain(x: jax.Array, reference: jax.Array) -> jax.Array:
@@ -27,11 +28,27 @@ def _statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return x.mean(axis=(-3, -2), keepdims=True), jnp.sqrt(variance + 1e-5)
 
 
+def first_latents(
+    noisy_eyxc: ExemplarLatents,
+    initial: Initial | np.ndarray | jax.Array,
+    seeds_e: Seeds | np.ndarray,
+    hole_eyx1: Hole | None,
+    num_variations: int,
+) -> VariationLatents:
+    """`initial_latents`, or those that are given (e, n, y, x, c); where there is a hole, they are used inside."""
+    if isinstance(initial, str):
+        return initial_latents(noisy_eyxc, seeds_e, hole_eyx1, initial=initial, num_variations=num_variations)
+    given = jnp.asarray(initial)
+    return given if hole_eyx1 is None else jnp.where(hole_eyx1[:, None], given, noisy_eyxc[:, None])
+
+
 @partial(jax.jit, static_argnames=("initial", "num_variations"))
 def initial_latents(
-    noisy_eyxc: ExemplarLatents, seeds_e: Seeds, *, initial: Initial, num_variations: int
+    noisy_eyxc: ExemplarLatents, seeds_e: Seeds, hole_eyx1: Hole | None = None, *, initial: Initial, num_variations: int
 ) -> VariationLatents:
     """The latents (e, n, y, x, c) that generation starts from, made of the chain's last ones (e, y, x, c).
+
+    Where there is a hole, what is outside of it stays as it is, and positions are permuted inside alone.
 
     The noise of a variation follows from its exemplar's seed and its own index alone.
 
@@ -39,11 +56,16 @@ def initial_latents(
     the mean and the full covariance over the positions; "inverted": the chain's own; "random": standard normal.
     """
 
-    def one(noisy_yxc: jax.Array, seed: jax.Array, index: jax.Array) -> jax.Array:
+    def one(noisy_yxc: jax.Array, seed: jax.Array, hole_yx1: jax.Array | None, index: jax.Array) -> jax.Array:
+        made = drawn(noisy_yxc, seed, hole_yx1, index)
+        return made if hole_yx1 is None else jnp.where(hole_yx1, made, noisy_yxc)
+
+    def drawn(noisy_yxc: jax.Array, seed: jax.Array, hole_yx1: jax.Array | None, index: jax.Array) -> jax.Array:
         key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), index)
         positions = noisy_yxc.reshape(-1, noisy_yxc.shape[-1])
         if initial == "shuffle":
-            return jax.random.permutation(key, positions).reshape(noisy_yxc.shape)
+            order = jax.random.permutation(key, len(positions))
+            return positions[order if hole_yx1 is None else _inside(hole_yx1.ravel(), order)].reshape(noisy_yxc.shape)
         if initial == "inverted":
             return noisy_yxc
         noise = jax.random.normal(key, positions.shape)
@@ -54,5 +76,12 @@ def initial_latents(
                 noise = noise @ root + positions.mean(axis=0, keepdims=True)
         return noise.reshape(noisy_yxc.shape)
 
-    variations = jax.vmap(one, in_axes=(None, None, 0))
-    return jax.vmap(variations, in_axes=(0, 0, None))(noisy_eyxc, seeds_e, jnp.arange(num_variations))
+    variations = jax.vmap(one, in_axes=(None, None, None, 0))
+    return jax.vmap(variations, in_axes=(0, 0, 0, None))(noisy_eyxc, seeds_e, hole_eyx1, jnp.arange(num_variations))
+
+
+def _inside(hole_s: jax.Array, order_s: jax.Array) -> jax.Array:
+    """A permutation (s,) that moves positions of the hole alone, in the order in which `order_s` has them."""
+    places = jnp.argsort(~hole_s)  # those of the hole first; the sort is stable
+    chosen = order_s[jnp.argsort(~hole_s[order_s])]
+    return jnp.zeros_like(order_s).at[places].set(chosen)

@@ -11,7 +11,7 @@ from rival_jax.chain import Chain
 from rival_jax.errors import InputError
 from rival_jax.kernels import obstacle
 from rival_jax.models.config import UNetConfig
-from rival_jax.options import ALIGNMENTS, BACKENDS, CONVENTIONS, INITIALS, REFERENCES
+from rival_jax.options import ALIGNMENTS, BACKENDS, CONVENTIONS, INITIALS, REFERENCES, SOLVERS
 
 MOST = 10_000
 """Of steps, of variations of a photo in one run, and of pixels along a side."""
@@ -134,6 +134,7 @@ def variation(
     seed,
     timestep_convention,
     cache_reference,
+    solver,
 ) -> None:
     """What `RivalPipeline.vary` is told, as far as no model is needed to judge it; None stands for a default."""
     count("num_variations", num_variations)
@@ -148,6 +149,7 @@ def variation(
     per_exemplar("negative_prompt", negative_prompt, exemplars)
     if source_prompt is not None:
         per_exemplar("source_prompt", source_prompt, exemplars)
+    choice("solver", solver, SOLVERS)
     seeds(seed, exemplars)
     if num_inference_steps is not None:
         count("num_inference_steps", num_inference_steps)

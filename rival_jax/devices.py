@@ -60,6 +60,11 @@ def over(mesh: Mesh, program: Callable, in_specs: tuple, out_specs: Any) -> Call
     return jax.shard_map(program, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
 
 
+def cut(tree: Any, spec: P, parts: Mapping[str, slice]) -> Any:
+    """Of a tree of arrays the part that `parts` has of each named axis."""
+    return jax.tree.map(lambda x: x[tuple(parts.get(name, slice(None)) for name in spec)], tree)
+
+
 def place(mesh: Mesh, tree: Any, spec: P, sizes: Mapping[str, int] = MappingProxyType({})) -> Any:
     """A tree of arrays where `over` wants them.
 

@@ -33,9 +33,9 @@ def load_images(images: object, height: int, width: int) -> np.ndarray:
     )
 
 
-def check_images(images: object) -> int:
-    """How many photos these are; raises InputError as `load_images` would, and holds one at a time."""
-    return sum(1 for _ in _decoded(images))
+def check_images(images: object) -> list[tuple[int, int]]:
+    """The photos' own (width, height); raises InputError as `load_images` would, and holds one at a time."""
+    return [image.size for image in _decoded(images)]
 
 
 def decode_picture(data: bytes, name: str) -> Image.Image:
@@ -56,10 +56,13 @@ def _decoded(images: object) -> Iterator[Image.Image]:
     if not photos:
         raise InputError("images is empty; give at least one photo.")
     for number, photo in enumerate(photos, start=1):
-        name = str(photo) if isinstance(photo, str | os.PathLike) else f"image {number} of {len(photos)}"
-        with _clear_errors(name):
-            rgb = _load_rgb(photo, name)
-        yield rgb
+        yield opened(photo, str(photo) if isinstance(photo, str | os.PathLike) else f"image {number} of {len(photos)}")
+
+
+def opened(photo: object, name: str) -> Image.Image:
+    """One photo as upright RGB of its own size; raises InputError as `load_images` would."""
+    with _clear_errors(name):
+        return _load_rgb(photo, name)
 
 
 @contextmanager

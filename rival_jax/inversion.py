@@ -21,7 +21,7 @@ from rival_jax.memory import temporary_bytes
 from rival_jax.models.network import Network
 from rival_jax.options import Backend, TimestepConvention
 from rival_jax.reading import read
-from rival_jax.schedule import Schedule, ddim_step, to_noise
+from rival_jax.schedule import Schedule, mix, split
 from rival_jax.shapes import ChainLatents, ExemplarLatents, ExemplarTexts
 from rival_jax.steps import Progress, chunks
 
@@ -144,8 +144,8 @@ def ascend(unet: Network, x_eyxc: jax.Array, texts: list[KeysValues], inputs, *,
             states: list[jax.Array] = []
             attend = Keep(states, backend) if keep else Plain(backend)
             prediction = network.predict(x, time_d[None], texts, attend=attend)
-            noise = to_noise(prediction, x, level, prediction_type)
-            x = ddim_step(x, noise, level, next_level)
+            clean, noise = split(prediction, x, level, prediction_type)
+            x = mix(clean, noise, next_level)
             return x, (x, Kept(states, noise) if keep else None)
 
         return lax.scan(step, x_eyxc, inputs)

@@ -12,6 +12,8 @@ Reference = Literal["shared", "paired"]
 """Whether both guidance halves read one reference row, or the negative half one of the empty prompt."""
 TimestepConvention = Literal["target", "current"]
 """Which timestep the UNet is told during inversion."""
+Solver = Literal["ddim", "dpm++"]
+"""How a step is made of a prediction: DDIM, or DPM-Solver++ of second order (2M)."""
 Backend = Literal["dense", "cudnn", "chunked", "pallas"]
 """How attention is computed."""
 DType = Literal["float32", "bfloat16", "float16"]
@@ -20,8 +22,14 @@ DType = Literal["float32", "bfloat16", "float16"]
 NUM_INFERENCE_STEPS = 30
 """Of inversion and of generation, where nobody says."""
 
+GENERATE = {"source_prompt": "", "attention_start": 960.0}
+EDIT = {"source_prompt": "", "attention_start": 900.0, "initial": "inverted"}
+INPAINT = {"source_prompt": ""}
+"""What `generate`, `edit` and `inpaint` do otherwise than `vary`."""
+
 Topic = Literal["3", "4", "5", "variants", "figures", "quality"]
 """Tables of the paper's Appendix D, what the paper leaves open, its Fig. 11 and 12, and how good the model is."""
 
 INITIALS, ALIGNMENTS, REFERENCES = get_args(Initial), get_args(Align), get_args(Reference)
-CONVENTIONS, DTYPES, BACKENDS = get_args(TimestepConvention), get_args(DType), get_args(Backend)
+CONVENTIONS, SOLVERS = get_args(TimestepConvention), get_args(Solver)
+DTYPES, BACKENDS = get_args(DType), get_args(Backend)

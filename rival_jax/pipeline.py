@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,17 +12,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from rival_jax import checks
-from rival_jax.alignment import initial_latents
+from rival_jax import checks, options
+from rival_jax.alignment import first_latents
 from rival_jax.chain import Chain
 from rival_jax.checkpoint import StableDiffusion
 from rival_jax.codec import decode, encode
+from rival_jax.controlnet import ControlNet, with_controls
+from rival_jax.course import Course
 from rival_jax.generation import generate
-from rival_jax.images import load_images
+from rival_jax.images import check_images, load_images
 from rival_jax.inversion import invert, kept_bytes
-from rival_jax.options import CONVENTIONS, NUM_INFERENCE_STEPS, Align, Initial, Reference, TimestepConvention
-from rival_jax.sampling import Prompts, Stage, Watch, stages
+from rival_jax.masks import composite, feather, holes, load_masks
+from rival_jax.options import NUM_INFERENCE_STEPS, Align, Initial, Reference, Solver, TimestepConvention
+from rival_jax.request import Request
+from rival_jax.sampling import Watch
 from rival_jax.shapes import Pixels, VariationLatents, VariationPixels
+from rival_jax.stages import Stage
 from rival_jax.steps import Progress, silent
 
 
@@ -35,6 +40,7 @@ class Variations:
     chain: the exemplars' chain, ready for another `vary`.
     nsfw: bool (E, N), what the checkpoint's safety checker flags; None where it has none. Pictures stay as they are.
     nsfw_scores: (E, N) float32, above 0 where flagged; None as above.
+    weights: (E, H, W) float32, of generated pixels against the exemplar's where there were masks, else None.
     """
 
     images: VariationPixels
@@ -42,6 +48,7 @@ class Variations:
     chain: Chain
     nsfw: np.ndarray | None = None
     nsfw_scores: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     @property
     def pil(self) -> list[list[Image.Image]]:
@@ -81,13 +88,18 @@ class RivalPipeline(StableDiffusion):
         Raises InputError for any argument out of its range, before anything is computed.
         Source: RIVAL section 3.2, Eq. 5.
         """
-        checks.choice("timestep_convention", timestep_convention, CONVENTIONS)
-        checks.count("num_inference_steps", num_inference_steps)
-        checks.flag("cache_reference", cache_reference)
-        self.schedule.timesteps(num_inference_steps)
         pixels = self._load(images, height, width)
-        prompts = checks.per_exemplar("source_prompt", source_prompt, len(pixels))
-        return self._invert(pixels, prompts, num_inference_steps, timestep_convention, cache_reference, progress)
+        request = Request(
+            prompt="",
+            source_prompt=source_prompt,
+            num_inference_steps=num_inference_steps,
+            timestep_convention=timestep_convention,
+            cache_reference=cache_reference,
+            progress=progress,
+        )
+        asked = request.completed(len(pixels), self.latent_shape(*pixels.shape[1:3]), None)
+        self.schedule.timesteps(num_inference_steps)
+        return self._invert(pixels, asked)
 
     def vary(
         self,
@@ -109,6 +121,10 @@ class RivalPipeline(StableDiffusion):
         height: int | None = None,
         width: int | None = None,
         cache_reference: bool | None = None,
+        solver: Solver = "ddim",
+        controlnet: ControlNet | Sequence[ControlNet] | None = None,
+        control_image=None,
+        controlnet_scale: float | Sequence[float] = 1.0,
         *,
         progress: Progress = silent,
         watch: Watch | None = None,
@@ -136,6 +152,11 @@ class RivalPipeline(StableDiffusion):
             timestep_convention: None is the chain's, or with photos "target".
             height, width: as for `invert`; None is the chain's, or with photos the model's own size.
             cache_reference: as for `invert`; None is the chain's, or with photos False.
+            solver: "ddim", or "dpm++" (DPM-Solver++ of second order) for the steps of the generation.
+            controlnet: one or several that steer the structure of what is generated.
+            control_image: what a ControlNet is shown: a path, a PIL image or a uint8 array of the pictures' aspect, or
+                one of these an exemplar; with several ControlNets a list with such an entry for each.
+            controlnet_scale: weight of a ControlNet; one, or one a ControlNet. Other values compile nothing.
             progress: called with (stage, steps done, steps in all).
             watch: called with (index into the chain, latents (E, N, h, w, c) there), from T down to 0.
 
@@ -143,90 +164,101 @@ class RivalPipeline(StableDiffusion):
         Source: RIVAL section 3, Eq. 2-8. Differs: the paper has `guidance_scale` 7, `t_early` 600, `align` "noise" and
         50 steps; ours kept more of the exemplar where we measured both (the model card of the embedded model).
         """
+        request = Request(
+            *(prompt, source_prompt, negative_prompt, num_variations, num_inference_steps, guidance_scale),
+            *(t_align, t_early, attention_start, initial, reference, align, seed, timestep_convention),
+            *(height, width, cache_reference, solver, controlnet, control_image, controlnet_scale, progress, watch),
+        )
+        return self._draw(images_or_chain, request)
+
+    def generate(self, images_or_chain, prompt: str | Sequence[str], **settings: Any) -> Variations:
+        """Makes pictures of any prompt in the style of photos (text-driven generation).
+
+        `vary` whose attention to the photo begins at `attention_start` 960 and whose `source_prompt` is empty.
+
+        Args:
+            images_or_chain, prompt: as for `vary`.
+            settings: any other argument of `vary`; they win.
+
+        Raises InputError as `vary` does. Source: RIVAL section 4.2.
+        """
+        return self._draw(images_or_chain, Request(prompt, **_preset(options.GENERATE, images_or_chain, settings)))
+
+    def edit(
+        self,
+        images_or_chain,
+        prompt: str | Sequence[str],
+        source_prompt: str | Sequence[str] | None = None,
+        **settings: Any,
+    ) -> Variations:
+        """Changes what the prompt says otherwise than the photo, and keeps its structure.
+
+        `vary` that starts from the inverted latents; attention to the photo begins at `attention_start` 900: a smaller
+        one changes more.
+
+        Args:
+            images_or_chain: as for `vary`.
+            prompt: what the edited photo shows.
+            source_prompt: what the photo shows; None is the chain's, or with photos empty.
+            settings: any other argument of `vary`; they win.
+
+        Raises InputError as `vary` does. Source: RIVAL section 4.2.
+        """
+        if source_prompt is not None:
+            settings["source_prompt"] = source_prompt
+        return self._draw(images_or_chain, Request(prompt, **_preset(options.EDIT, images_or_chain, settings)))
+
+    def inpaint(self, images_or_chain, masks, prompt: str | Sequence[str], **settings: Any) -> Variations:
+        """Fills what masks show with what the prompt says, in the photo's own look.
+
+        Noise is shuffled inside the hole only; outside, the latents follow the chain. In `images` pixels outside the
+        feathered masks are the exemplars' own; `latents` are those before that.
+
+        Args:
+            images_or_chain: as for `vary`.
+            masks: one, or one an exemplar: paths, PIL images or arrays (H, W), bool or uint8, of the photo's own size
+                (with a chain, of its pictures). White, from 128 on, is filled; a latent cell is if any pixel of it is.
+            prompt: what the photo shall show.
+            settings: any other argument of `vary`; they win. `initial` may be an array too, used inside the hole.
+
+        Raises InputError as `vary` does, and for a mask of another size or with colours. Source: RIVAL section 4.2.
+        """
+        return self._draw(images_or_chain, Request(prompt, **_preset(options.INPAINT, images_or_chain, settings)), masks)
+
+    def _draw(self, images_or_chain, request: Request, masks: object = None) -> Variations:
+        """What is asked for; of photos or a chain, in masks if there are any."""
         given = images_or_chain if isinstance(images_or_chain, Chain) else None
-        pixels = given.pixels if given else self._load(images_or_chain, height, width)
-        if given:
-            if source_prompt is not None:
-                source_prompt = checks.per_exemplar("source_prompt", source_prompt, len(pixels))
-            checks.chain(
-                given,
-                self.latent_shape(*pixels.shape[1:3]),
-                source_prompt=source_prompt,
-                num_inference_steps=num_inference_steps,
-                timestep_convention=timestep_convention,
-                cache_reference=cache_reference,
-                height=height,
-                width=width,
-            )
-        if isinstance(initial, str) and initial == "inverted" and num_variations != 1:
-            warnings.warn("All variations that start from the inverted latents are the same picture.", stacklevel=2)
-        boundaries = {"t_align": t_align, "t_early": t_early, "attention_start": attention_start}
-        checks.variation(
-            len(pixels),
-            prompt=prompt,
-            source_prompt=source_prompt,
-            negative_prompt=negative_prompt,
-            num_variations=num_variations,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            initial=initial,
-            reference=reference,
-            align=align,
-            seed=seed,
-            timestep_convention=timestep_convention,
-            cache_reference=given.cache_reference if given else cache_reference,
-            **boundaries,
-        )
-        target, negative = (
-            checks.per_exemplar(name, value, len(pixels))
-            for name, value in (("prompt", prompt), ("negative_prompt", negative_prompt))
-        )
-        seeds = checks.seeds(seed, len(pixels))
-        guidance = checks.guidance(guidance_scale, len(pixels), num_variations)
-        asked = NUM_INFERENCE_STEPS if num_inference_steps is None else num_inference_steps
-        steps = given.num_inference_steps if given else asked
-        timesteps = self.schedule.timesteps(steps)
-        start = initial
-        if not isinstance(start, str):
-            start = checks.initial_array(start, (len(pixels), num_variations, *self.latent_shape(*pixels.shape[1:3])))
+        pixels = given.pixels if given else self._load(images_or_chain, request.height, request.width)
+        exemplars, (height, width) = len(pixels), pixels.shape[1:3]
+        asked = request.completed(exemplars, self.latent_shape(height, width), given)
+        plan = asked.stages(self.schedule, self.attention)
+        networks, controls = with_controls(self.unet, asked, exemplars, height, width)
+        weights = hole = None
+        if masks is not None:
+            sizes = [(width, height)] * exemplars if given else check_images(images_or_chain)
+            filled = load_masks(masks, sizes, height, width)
+            weights, hole = feather(filled), holes(filled, self.vae.config.factor)
         with self.precision():
-            texts = {"target": target, "negative": negative, "empty": ("",) * len(pixels)}
-            texts = {name: self.embed(text) for name, text in texts.items()}
-            chain = given or self._invert(
-                pixels,
-                target if source_prompt is None else checks.per_exemplar("source_prompt", source_prompt, len(pixels)),
-                steps,
-                "target" if timestep_convention is None else timestep_convention,
-                bool(cache_reference),
-                progress,
-            )
+            chain = given or self._invert(pixels, asked)
             latents = jnp.asarray(chain.latents)
-            if isinstance(start, str):
-                start = initial_latents(latents[-1], seeds, initial=start, num_variations=num_variations)
-            start = jnp.asarray(start)
-            boundaries = {name: float(value) for name, value in boundaries.items()}
+            prompts = (asked.source_prompt, ("",) * exemplars, asked.prompt, asked.negative_prompt)
+            texts = jnp.stack([self.embed(prompt) for prompt in prompts], axis=1)
+            course = Course(latents, texts, asked.guidance_scale, chain.kept, hole, None, controls, asked.solver)
+            start = first_latents(latents[-1], asked.initial, asked.seed, hole, asked.num_variations)
             final = generate(
-                self.unet,
+                networks,
                 self.schedule,
-                latents,
+                course,
                 start,
-                Prompts(source=self.embed(chain.source_prompt), **texts),
-                guidance,
-                stages(
-                    timesteps,
-                    **boundaries,
-                    align=align,
-                    reference=reference,
-                    kept=chain.cache_reference,
-                    backend=self.attention,
-                ),
-                kept=chain.kept,
-                progress=progress,
-                watch=watch,
+                plan,
+                progress=asked.progress,
+                watch=asked.watch,
                 once=self.stands_in,
             )
             pictures = np.asarray(decode(self.vae, final))
-            return Variations(pictures, final, chain, *self._judged(pictures))
+        if weights is not None:
+            pictures = composite(pictures, pixels, weights)
+        return Variations(pictures, final, chain, *self._judged(pictures), weights)
 
     def cache_bytes(
         self,
@@ -251,13 +283,12 @@ class RivalPipeline(StableDiffusion):
         with self.precision():
             text = self.embed(chain.source_prompt)
             latents = jnp.asarray(chain.latents)
+            course = Course(latents, jnp.stack([text] * 4, axis=1), np.ones((latents.shape[1], 1), np.float32))
             final = generate(
-                self.unet,
+                (self.unet,),
                 self.schedule,
-                latents,
+                course,
                 latents[-1][:, None],
-                Prompts(source=text, target=text, negative=text, empty=text),
-                np.ones((latents.shape[1], 1), np.float32),
                 [(Stage("plain", "none", references=0, backend=self.attention), len(latents) - 1)],
                 progress=progress,
                 once=self.stands_in,
@@ -274,24 +305,22 @@ class RivalPipeline(StableDiffusion):
         out = short.vary(gray, prompt, **arguments, progress=progress)
         short.reconstruct(out.chain, progress=progress)
 
-    def _invert(
-        self, pixels: Pixels, prompts: tuple[str, ...], steps: int, convention, keep: bool, progress: Progress
-    ) -> Chain:
+    def _invert(self, pixels: Pixels, asked: Request) -> Chain:
         """The chain of pictures that are loaded already."""
         with self.precision():
             latents, kept = invert(
                 self.unet,
                 self.schedule,
                 encode(self.vae, pixels),
-                self.embed(prompts),
-                num_inference_steps=steps,
-                timestep_convention=convention,
-                keep=keep,
+                self.embed(asked.source_prompt),
+                num_inference_steps=asked.num_inference_steps,
+                timestep_convention=asked.timestep_convention,
+                keep=asked.cache_reference,
                 backend=self.attention,
-                progress=progress,
+                progress=asked.progress,
                 once=self.stands_in,
             )
-        return Chain(latents, pixels, prompts, convention, kept)
+        return Chain(latents, pixels, asked.source_prompt, asked.timestep_convention, kept)
 
     def _judged(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
         """The safety checker's verdicts and scores, (E, N) each, of pictures (E, N, H, W, 3)."""
@@ -308,3 +337,9 @@ class RivalPipeline(StableDiffusion):
         sides = (("height", height), ("width", width))
         high, wide = (checks.side(name, value, self.size, self.factor) for name, value in sides)
         return high, wide
+
+
+def _preset(preset: Mapping[str, Any], images_or_chain, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings over an application's own; a chain has its source prompt already."""
+    kept = {name: value for name, value in preset.items() if name != "source_prompt" or not isinstance(images_or_chain, Chain)}
+    return kept | dict(settings)

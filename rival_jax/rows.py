@@ -28,9 +28,9 @@ class Layout:
         """Rows of a group."""
         return 1 + 2 * self.num_variations // self.references
 
-    def latents(self, reference_e: jax.Array, generated_en: jax.Array) -> jax.Array:
+    def latents(self, reference_e: jax.Array | None, generated_en: jax.Array) -> jax.Array:
         """The rows before the first cross-attention: of references (e, ...) and generated latents (e, n, ...)."""
-        parts = [generated_en] if self.references == 0 else [reference_e[:, None], generated_en]
+        parts = [generated_en] if self.references == 0 or reference_e is None else [reference_e[:, None], generated_en]
         return _flat(jnp.concatenate(parts, axis=1))
 
     def spread(self, rows: jax.Array) -> jax.Array:
@@ -48,6 +48,11 @@ class Layout:
         if self.references == 2:
             return jnp.concatenate([references[:, :, None], halves], axis=2).reshape(-1, *rest)
         return _flat(jnp.concatenate([references, halves.reshape(e, 2 * n, *rest)], axis=1))
+
+    def generated(self, rows: jax.Array) -> jax.Array:
+        """All rows, of the generated ones' (e * 2 n, ...); references have zeros."""
+        halves = rows.reshape(-1, 2, self.num_variations, *rows.shape[1:])
+        return self.join(jnp.zeros((halves.shape[0], self.references, *rows.shape[1:]), rows.dtype), halves)
 
     def split(self, rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The reverse of `join`: reference of the source prompt (e, 0 or 1, ...), positive and negative (e, n, ...)."""

@@ -99,18 +99,45 @@ class Schedule:
         noisy = alphas_cumprod[self.timesteps(num_inference_steps)]
         return np.concatenate([[clean], noisy]).astype(np.float32)
 
+    def second_order(self, num_inference_steps: int) -> np.ndarray:
+        """How far the step down from each of x[0] ... x[T] extrapolates its clean latents, float32 (T + 1).
 
-def ddim_step(x: jax.Array, noise: jax.Array, level: jax.Array, next_level: jax.Array) -> jax.Array:
-    """Moves x from one noise level (a cumulative alpha) to another, down (Eq. 4) or up (Eq. 5), float32.
+        In units of their change since the step before; 0 for the first and the last step, which are DDIM's.
+
+        Source: DPM-Solver++ (https://arxiv.org/abs/2211.01095), algorithm 2 (2M): 1 / (2 r).
+        """
+        weights = np.zeros(num_inference_steps + 1)
+        levels = self.levels(num_inference_steps).astype(np.float64)[1:]
+        with np.errstate(divide="ignore"):  # of a last level 0 the weight is 0
+            rises = np.diff(np.log(levels / (1 - levels)))  # rises[k - 1]: from x[k] to x[k + 1]
+        weights[2:-1] = rises[:-1] / (2 * rises[1:])
+        return weights.astype(np.float32)
+
+
+def split(prediction: jax.Array, x: jax.Array, level: jax.Array, prediction_type: str) -> tuple[jax.Array, jax.Array]:
+    """The clean latents and the noise that x at `level` (a cumulative alpha) is made of, as a network predicts it.
+
+    Defined at level 0 too, where the network predicts v.
+    """
+    signal, spread = jnp.sqrt(level), jnp.sqrt(1 - level)
+    if prediction_type == "epsilon":
+        return clean_of(prediction, x, level), prediction
+    return signal * x - spread * prediction, signal * prediction + spread * x
+
+
+def mix(clean: jax.Array, noise: jax.Array, level: jax.Array) -> jax.Array:
+    """Latents at `level`. Of what `split` found at another level, up or down, this is the step of DDIM.
 
     Source: RIVAL Eq. 4 and 5, which are the same function of the two levels.
     """
-    ratio = jnp.sqrt(next_level / level)
-    return ratio * x + (jnp.sqrt(1 - next_level) - ratio * jnp.sqrt(1 - level)) * noise
+    return jnp.sqrt(level) * clean + jnp.sqrt(1 - level) * noise
 
 
-def to_noise(prediction: jax.Array, x: jax.Array, level: jax.Array, prediction_type: str) -> jax.Array:
-    """The network's prediction as noise; a v-prediction is converted at the level that x sits at."""
-    if prediction_type == "epsilon":
-        return prediction
-    return jnp.sqrt(level) * prediction + jnp.sqrt(1 - level) * x
+def clean_of(noise: jax.Array, x: jax.Array, level: jax.Array) -> jax.Array:
+    """The clean latents in x at a level above 0, given its noise."""
+    return (x - jnp.sqrt(1 - level) * noise) / jnp.sqrt(level)
+
+
+def noise_of(clean: jax.Array, x: jax.Array, level: jax.Array) -> jax.Array:
+    """The noise in x at a level below 1, given its clean latents."""
+    return (x - jnp.sqrt(level) * clean) / jnp.sqrt(1 - level)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int, Num, UInt8, UInt32
+from jaxtyping import Bool, Float, Int, Num, UInt8, UInt32
 
 Latents = Float[jax.Array, "b y x c"]
 """Scaled latents: the VAE's posterior mean times its `scaling_factor`, float32, channels last."""
@@ -24,6 +24,8 @@ Pixels = UInt8[np.ndarray, "e H W 3"]
 VariationPixels = UInt8[np.ndarray, "e n H W 3"]
 TextEmbedding = Float[jax.Array, "b m d"]
 ExemplarTexts = Float[jax.Array, "e m d"]
+Hole = Bool[jax.Array | np.ndarray, "e y x 1"]
+"""Where latents are generated; elsewhere they are the chain's own."""
 Guidance = Float[jax.Array | np.ndarray, "e n"]
 TokenIds = Int[jax.Array, "b m"]
 Timesteps = Num[jax.Array, "b"]

@@ -1,0 +1,113 @@
+"""What a generation follows: the chain, the prompts, and what an application adds to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from rival_jax.chain import Kept
+from rival_jax.devices import BY_EXEMPLAR, BY_VARIATION, CHAIN, SAME, cut, mesh_for, place
+from rival_jax.models.network import Network
+from rival_jax.options import Solver
+from rival_jax.reading import READ, Read, read
+from rival_jax.schedule import Schedule
+from rival_jax.shapes import ChainLatents, Guidance, Hole
+
+Networks = tuple[Network, ...]
+"""The UNet, then the ControlNets."""
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["image", "scale"], meta_fields=[])
+@dataclass(frozen=True)
+class Control:
+    """What one ControlNet is shown: pictures (e, H, W, 3) float32, 0 ... 1; and the weight of what it adds."""
+
+    image: jax.Array | np.ndarray
+    scale: jax.Array | np.ndarray
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["chain", "texts", "guidance", "kept", "hole", "null", "controls"],
+    meta_fields=["solver"],
+)
+@dataclass(frozen=True)
+class Course:
+    """What no step changes, of all exemplars and variations.
+
+    chain: (T + 1, e, y, x, c), index 0 clean.
+    texts: embedded prompts (e, 4, m, d): the source and the empty prompt, which references are told, then the target
+        and the negative prompt, which the two guidance halves are.
+    guidance: (e, n) float32, weight of the target against the negative prompt.
+    kept: the reference's states, where the inversion kept them.
+    hole: (e, y, x, 1) bool; where it is False the latents are the chain's own at every step. None: True everywhere.
+    null: (T, e, m, d), of each step in place of the negative prompt; index t - 1 is for the step from t.
+    controls: one for each ControlNet.
+    solver: "ddim", or "dpm++" (DPM-Solver++, second order).
+    """
+
+    chain: ChainLatents
+    texts: jax.Array
+    guidance: Guidance
+    kept: Kept | None = None
+    hole: Hole | None = None
+    null: jax.Array | np.ndarray | None = None
+    controls: tuple[Control, ...] = ()
+    solver: Solver = "ddim"
+
+    @property
+    def steps(self) -> int:
+        return len(self.chain) - 1
+
+    def part(self, exemplars: slice, variations: slice) -> Course:
+        """The course of some of them."""
+        chosen = {"exemplars": exemplars, "variations": variations}
+        return jax.tree.map(lambda axes, own: cut(own, axes, chosen), self.axes, self)
+
+    def placed(self, sizes: dict[str, int]) -> Course:
+        """All of it where programs for `sizes` exemplars and variations want it."""
+        mesh = mesh_for(sizes["exemplars"], sizes["variations"])
+        return jax.tree.map(lambda axes, own: place(mesh, own, axes, sizes), self.axes, self)
+
+    @property
+    def axes(self) -> Any:
+        """Which axes its arrays have."""
+        control = Control(BY_EXEMPLAR, SAME)  # pyright: ignore[reportArgumentType]
+        arrays = (CHAIN, BY_EXEMPLAR, BY_VARIATION, CHAIN, BY_EXEMPLAR, CHAIN)
+        return Course(*arrays, (control,) * len(self.controls), self.solver)  # pyright: ignore[reportArgumentType]
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["levels", "second_order", "reads"], meta_fields=[])
+@dataclass(frozen=True)
+class Known:
+    """What is known of all steps before the first.
+
+    levels: (T + 1,) float32, cumulative alphas of the chain.
+    second_order: (T + 1,) float32, how far a step looks ahead from its clean latents; None for DDIM.
+    reads: what the UNet, then each ControlNet, makes of prompts, timesteps and pictures.
+    """
+
+    levels: jax.Array | np.ndarray
+    second_order: jax.Array | np.ndarray | None
+    reads: tuple[Read, ...]
+
+    @property
+    def axes(self) -> Any:
+        """Which axes its arrays have."""
+        return Known(SAME, SAME, (READ,) * len(self.reads))  # pyright: ignore[reportArgumentType]
+
+
+def study(networks: Networks, schedule: Schedule, course: Course, *, mesh: Mesh) -> Known:
+    """Reads a course that is placed on `mesh`: with the UNet, and with each ControlNet after it."""
+    steps, (unet, *controls) = course.steps, networks
+    timesteps = schedule.timesteps(steps)
+    reads = [read(unet, course.texts, timesteps, mesh=mesh)]
+    for network, control in zip(controls, course.controls, strict=True):
+        reads.append(read(network, course.texts, timesteps, control.image, mesh=mesh))
+    second_order = schedule.second_order(steps) if course.solver == "dpm++" else None
+    return Known(schedule.levels(steps), second_order, tuple(reads))

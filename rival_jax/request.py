@@ -1,0 +1,115 @@
+"""What a generation is asked for, checked and made whole before anything is computed."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import jax
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rival_jax import checks
+from rival_jax.chain import Chain
+from rival_jax.options import NUM_INFERENCE_STEPS, Align, Backend, Initial, Reference, Solver, TimestepConvention
+from rival_jax.sampling import Watch
+from rival_jax.schedule import Schedule
+from rival_jax.stages import Stages, stages
+from rival_jax.steps import Progress, silent
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `RivalPipeline.vary`, which explains them; the other applications change some defaults."""
+
+    prompt: Any
+    source_prompt: Any = None
+    negative_prompt: Any = ""
+    num_variations: int = 1
+    num_inference_steps: int | None = None
+    guidance_scale: ArrayLike = 5.0
+    t_align: float = 600
+    t_early: float = 300
+    attention_start: float = 1000
+    initial: Initial | np.ndarray | jax.Array = "shuffle"
+    reference: Reference = "shared"
+    align: Align = "latent"
+    seed: Any = 0
+    timestep_convention: TimestepConvention | None = None
+    height: int | None = None
+    width: int | None = None
+    cache_reference: bool | None = None
+    solver: Solver = "ddim"
+    controlnet: Any = None
+    control_image: Any = None
+    controlnet_scale: Any = 1.0
+    progress: Progress = silent
+    watch: Watch | None = None
+
+    def completed(self, exemplars: int, latents: tuple[int, int, int], chain: Chain | None) -> Self:
+        """The same with nothing left open: texts and seeds an exemplar, guidance a variation, arrays in float32.
+
+        Args:
+            exemplars: E. latents: (h, w, c). chain: the one that was given, whose arguments are the request's own.
+
+        Raises InputError for any argument out of its range or at odds with the chain.
+        """
+        steps, convention, keep = self.num_inference_steps, self.timestep_convention, self.cache_reference
+        if chain:
+            self._check_chain(exemplars, latents, chain)
+            steps, convention, keep = chain.num_inference_steps, chain.timestep_convention, chain.cache_reference
+        given = {name: getattr(self, name) for name in _CHECKED}
+        checks.variation(exemplars, **given, cache_reference=keep)
+        if isinstance(self.initial, str) and self.initial == "inverted" and self.num_variations != 1:
+            warnings.warn("All variations that start from the inverted latents are the same picture.", stacklevel=4)
+        initial = self.initial
+        if not isinstance(initial, str):
+            initial = checks.initial_array(initial, (exemplars, self.num_variations, *latents))
+        source = chain.source_prompt if chain else self.prompt if self.source_prompt is None else self.source_prompt
+        return replace(
+            self,
+            prompt=checks.per_exemplar("prompt", self.prompt, exemplars),
+            source_prompt=checks.per_exemplar("source_prompt", source, exemplars),
+            negative_prompt=checks.per_exemplar("negative_prompt", self.negative_prompt, exemplars),
+            num_inference_steps=NUM_INFERENCE_STEPS if steps is None else steps,
+            guidance_scale=checks.guidance(self.guidance_scale, exemplars, self.num_variations),
+            initial=initial,
+            seed=checks.seeds(self.seed, exemplars),
+            timestep_convention="target" if convention is None else convention,
+            cache_reference=bool(keep),
+        )
+
+    def _check_chain(self, exemplars: int, latents: tuple[int, int, int], chain: Chain) -> None:
+        """Raises InputError where the chain is of another model, or was inverted otherwise than is asked for."""
+        source = self.source_prompt
+        checks.chain(
+            chain,
+            latents,
+            source_prompt=None if source is None else checks.per_exemplar("source_prompt", source, exemplars),
+            num_inference_steps=self.num_inference_steps,
+            timestep_convention=self.timestep_convention,
+            cache_reference=self.cache_reference,
+            height=self.height,
+            width=self.width,
+        )
+
+    def stages(self, schedule: Schedule, backend: Backend | None) -> Stages:
+        """The plan of a completed request."""
+        return stages(
+            schedule.timesteps(self.num_inference_steps or NUM_INFERENCE_STEPS),
+            t_align=float(self.t_align),
+            t_early=float(self.t_early),
+            attention_start=float(self.attention_start),
+            align=self.align,
+            reference=self.reference,
+            kept=bool(self.cache_reference),
+            backend=backend,
+        )
+
+
+_CHECKED = (
+    *("prompt", "source_prompt", "negative_prompt", "num_variations", "num_inference_steps", "guidance_scale"),
+    *("t_align", "t_early", "attention_start", "initial", "reference", "align", "seed", "timestep_convention"),
+    "solver",
+)
+"""What is in its range or not whatever the model is."""

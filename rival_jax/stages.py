@@ -1,0 +1,68 @@
+"""The plan of a generation: runs of steps with a fixed attention and a fixed alignment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+
+from rival_jax.attend import FromKept, FromReference, Plain
+from rival_jax.chain import Kept
+from rival_jax.models.attention import Attend, Prefix
+from rival_jax.options import Align, Backend, Reference
+from rival_jax.rows import Layout
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Steps that share one program. All of it is static."""
+
+    attention: Literal["plain", "replace", "concat"]
+    align: Align
+    references: int
+    """Reference rows of an exemplar; 0 too where the reference's states were kept from the inversion."""
+    backend: Backend | None = None
+
+    def attend(self, layout: Layout, kept: Kept | None) -> tuple[Attend, Prefix]:
+        """Who attends to whom at a step, among all rows and among those before the first cross-attention."""
+        if self.attention == "plain":
+            return Plain(self.backend), Prefix(Plain(self.backend), layout.spread)
+        keep_own = self.attention == "concat"
+        if kept:
+            attend = FromKept(iter(kept.states), keep_own, self.backend)  # each layer takes its own, prefix or not
+            return attend, Prefix(attend, layout.spread)
+        few = FromReference(1 + layout.num_variations, keep_own, self.backend)
+        return FromReference(layout.group, keep_own, self.backend), Prefix(few, layout.spread)
+
+
+Stages = list[tuple[Stage, int]]
+"""From the noisiest step to the cleanest, each with its number of steps."""
+
+
+def stages(
+    timesteps: np.ndarray,
+    *,
+    t_align: float,
+    t_early: float,
+    attention_start: float,
+    align: Align,
+    reference: Reference,
+    kept: bool = False,
+    backend: Backend | None = None,
+) -> Stages:
+    """The stages of a generation at these timesteps.
+
+    Source: RIVAL Eq. 3 (t > t_align replaces keys and values), Eq. 7-8 (t > t_early aligns); `attention_start` is the
+    authors' `editing_early_steps`: while t > attention_start the generated rows attend to themselves. `kept` says that
+    the reference's states were kept from the inversion and need no rows.
+    """
+
+    def stage(timestep: int) -> Stage:
+        attention = "plain" if timestep > attention_start else "replace" if timestep > t_align else "concat"
+        aligned = align if timestep > t_early else "none"
+        references = {"shared": 1, "paired": 2}[reference] if attention != "plain" else int(aligned == "noise")
+        return Stage(attention, aligned, 0 if kept else references, backend)
+
+    return [(key, len(list(group))) for key, group in groupby(map(stage, timesteps[::-1].tolist()))]
