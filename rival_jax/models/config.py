@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from rival_jax.errors import InputError
 from rival_jax.typed import typed
@@ -11,7 +12,7 @@ from rival_jax.typed import typed
 _EMPTY = (None, False)
 
 
-def _accept(owner: str, config: dict[str, Any], accepted: dict[str, tuple], known: set[str]) -> None:
+def accept(owner: str, config: dict[str, Any], accepted: dict[str, tuple], known: set[str]) -> None:
     """Raises InputError for a field whose value the networks here do not implement, naming field and value.
 
     `accepted` lists the values allowed for a field whose meaning is fixed; a field nobody knows may only be empty.
@@ -42,12 +43,27 @@ def check_divides(owner: str, field: str, divisors: tuple[int, ...], widths: tup
             raise InputError(f"The {owner} config's {field} = {divisor} does not divide a width of {width}.")
 
 
-def _check_types(owner: str, field: str, types, supported: set[str]) -> tuple[str, ...]:
+def _block_types(owner: str, config: dict[str, Any], field: str, supported: set[str]) -> tuple[str, ...]:
+    """The kinds of a config's blocks, one for each of its widths."""
+    types, widths = (required_list(owner, config, name) for name in (field, "block_out_channels"))
     for kind in types:
         if kind not in supported:
             choices = ", ".join(sorted(supported))
             raise InputError(f"The {owner} config's {field} has {kind!r}, which is not supported; accepted: {choices}.")
-    return tuple(types)
+    if len(types) != len(widths):
+        raise InputError(f"The {owner} config's {field} names {len(types)} blocks for {len(widths)} widths.")
+    return types
+
+
+def _depths(owner: str, config: dict[str, Any], kinds: Iterable[str]) -> tuple[int, ...]:
+    """Transformer blocks after each resnet of blocks of these kinds, the finest first."""
+    depths = _transformer_layers(owner, config)
+    return tuple(depth if "CrossAttn" in kind else 0 for depth, kind in zip(depths, kinds, strict=True))
+
+
+def _transformer_layers(owner: str, config: dict[str, Any]) -> tuple[int, ...]:
+    field = "transformer_layers_per_block"
+    return _per_block(owner, field, config.get(field, 1), len(required_list(owner, config, "block_out_channels")))
 
 
 def _square(owner: str, value) -> int:
@@ -63,20 +79,18 @@ def required(owner: str, config: dict[str, Any], field: str):
     return config[field]
 
 
-def _required_list(owner: str, config: dict[str, Any], field: str) -> tuple:
+def required_list(owner: str, config: dict[str, Any], field: str) -> tuple:
     value = required(owner, config, field)
     if not isinstance(value, list | tuple) or not value:
         raise InputError(f"The {owner} config's {field} = {value!r} must be a list, with one entry for each block.")
     return tuple(value)
 
 
-@dataclass(frozen=True)
-class UNetConfig:
-    """A `UNet2DConditionModel`; per-block tuples run from the finest level to the coarsest."""
+@dataclass(frozen=True, kw_only=True)
+class DownPathConfig:
+    """The down path and the middle of a UNet; per-block tuples run from the finest level to the coarsest."""
 
-    sample_size: int
     in_channels: int
-    out_channels: int
     block_out_channels: tuple[int, ...]
     layers_per_block: tuple[int, ...]
     attention_heads: tuple[int, ...]
@@ -84,8 +98,6 @@ class UNetConfig:
     transformer_depths: tuple[int, ...]
     """Transformer blocks after each resnet; 0 at a level without attention."""
     mid_depth: int
-    up_depths: tuple[int, ...]
-    """As `transformer_depths` for the up path, also from the finest level to the coarsest."""
     cross_attention_dim: int
     use_linear_projection: bool = False
     norm_num_groups: int = 32
@@ -95,6 +107,58 @@ class UNetConfig:
     addition_time_embed_dim: int | None = None
     """Set where the checkpoint adds pooled text and size embeddings to the time embedding (SDXL)."""
     projection_class_embeddings_input_dim: int | None = None
+
+    @classmethod
+    def _read(cls, owner: str, config: dict[str, Any], own: dict[str, Any]) -> Self:
+        """From a config.json that was accepted, and the fields that are a subclass's own."""
+        channels = required_list(owner, config, "block_out_channels")
+        blocks = len(channels)
+        if config.get("addition_embed_type") and not config.get("projection_class_embeddings_input_dim"):
+            raise InputError(f"The {owner} config's addition_embed_type needs projection_class_embeddings_input_dim.")
+        heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
+        fields = dict(
+            in_channels=config.get("in_channels", 4),
+            block_out_channels=channels,
+            layers_per_block=_per_block(owner, "layers_per_block", config.get("layers_per_block", 2), blocks),
+            attention_heads=_per_block(owner, "attention_head_dim", heads, blocks),
+            transformer_depths=_depths(owner, config, _block_types(owner, config, "down_block_types", _DOWN_TYPES)),
+            mid_depth=_transformer_layers(owner, config)[-1],
+            cross_attention_dim=required(owner, config, "cross_attention_dim"),
+            use_linear_projection=bool(config.get("use_linear_projection", False)),
+            norm_num_groups=config.get("norm_num_groups", 32),
+            norm_eps=config.get("norm_eps", 1e-5),
+            flip_sin_to_cos=config.get("flip_sin_to_cos", True),
+            freq_shift=config.get("freq_shift", 0),
+            addition_time_embed_dim=config.get("addition_time_embed_dim"),
+            projection_class_embeddings_input_dim=config.get("projection_class_embeddings_input_dim"),
+        )
+        made = cls(**typed(f"The {owner} config's", fields | own, cls))
+        check_divides(owner, "attention_head_dim", made.attention_heads, channels)
+        check_divides(owner, "norm_num_groups", (made.norm_num_groups,) * blocks, channels)
+        return made
+
+    @property
+    def skip_channels(self) -> tuple[int, ...]:
+        """The widths of what the up path meets again, in the order of making."""
+        made, last = [self.block_out_channels[0]], len(self.block_out_channels) - 1
+        for level, (width, layers) in enumerate(zip(self.block_out_channels, self.layers_per_block, strict=True)):
+            made += [width] * (layers + (level < last))
+        return tuple(made)
+
+    @property
+    def factor(self) -> int:
+        """The latents' sides must be multiples of this."""
+        return 2 ** (len(self.block_out_channels) - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetConfig(DownPathConfig):
+    """A `UNet2DConditionModel`."""
+
+    sample_size: int
+    out_channels: int
+    up_depths: tuple[int, ...]
+    """As `transformer_depths` for the up path, also from the finest level to the coarsest."""
 
     def self_attention(self, height: int, width: int) -> list[tuple[int, int, int]]:
         """(tokens, heads, width of a head) of each level with self-attention, for latents of these sides."""
@@ -108,50 +172,17 @@ class UNetConfig:
         ]
 
     @classmethod
-    def from_dict(cls, config: dict[str, Any]) -> UNetConfig:
+    def from_dict(cls, config: dict[str, Any]) -> Self:
         """Reads `unet/config.json`. Raises InputError that names what is unsupported or missing."""
         owner = "UNet"
-        _accept(owner, config, _UNET_ACCEPTED, _UNET_KNOWN)
-        channels = _required_list(owner, config, "block_out_channels")
-        blocks = len(channels)
-        down = _check_types(owner, "down_block_types", _required_list(owner, config, "down_block_types"), _DOWN_TYPES)
-        up = _check_types(owner, "up_block_types", _required_list(owner, config, "up_block_types"), _UP_TYPES)
-        if not len(down) == len(up) == blocks:
-            raise InputError(f"The {owner} config names {len(down)} down and {len(up)} up blocks for {blocks} widths.")
-        depths = _per_block(
-            owner, "transformer_layers_per_block", config.get("transformer_layers_per_block", 1), blocks
-        )
-        if config.get("addition_embed_type") and not config.get("projection_class_embeddings_input_dim"):
-            raise InputError(f"The {owner} config's addition_embed_type needs projection_class_embeddings_input_dim.")
-        heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
-        fields = dict(
-            sample_size=_square(owner, required(owner, config, "sample_size")),
-            in_channels=config.get("in_channels", 4),
-            out_channels=config.get("out_channels", 4),
-            block_out_channels=channels,
-            layers_per_block=_per_block(owner, "layers_per_block", config.get("layers_per_block", 2), blocks),
-            attention_heads=_per_block(owner, "attention_head_dim", heads, blocks),
-            transformer_depths=tuple(d if "CrossAttn" in kind else 0 for d, kind in zip(depths, down, strict=True)),
-            mid_depth=depths[-1],
-            up_depths=tuple(d if "CrossAttn" in kind else 0 for d, kind in zip(depths, reversed(up), strict=True)),
-            cross_attention_dim=required(owner, config, "cross_attention_dim"),
-            use_linear_projection=bool(config.get("use_linear_projection", False)),
-            norm_num_groups=config.get("norm_num_groups", 32),
-            norm_eps=config.get("norm_eps", 1e-5),
-            flip_sin_to_cos=config.get("flip_sin_to_cos", True),
-            freq_shift=config.get("freq_shift", 0),
-            addition_time_embed_dim=config.get("addition_time_embed_dim"),
-            projection_class_embeddings_input_dim=config.get("projection_class_embeddings_input_dim"),
-        )
-        made = cls(**typed("The UNet config's", fields, cls))
-        check_divides(owner, "attention_head_dim", made.attention_heads, channels)
-        check_divides(owner, "norm_num_groups", (made.norm_num_groups,) * blocks, channels)
-        return made
-
-    @property
-    def factor(self) -> int:
-        """The latents' sides must be multiples of this."""
-        return 2 ** (len(self.block_out_channels) - 1)
+        accept(owner, config, _UNET_ACCEPTED, _UNET_KNOWN)
+        up = _block_types(owner, config, "up_block_types", _UP_TYPES)
+        own = {
+            "sample_size": _square(owner, required(owner, config, "sample_size")),
+            "out_channels": config.get("out_channels", 4),
+            "up_depths": _depths(owner, config, reversed(up)),
+        }
+        return cls._read(owner, config, own)
 
 
 @dataclass(frozen=True)
@@ -172,12 +203,10 @@ class VAEConfig:
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> VAEConfig:
         """Reads `vae/config.json`. Raises InputError that names what is unsupported or missing."""
-        _accept("VAE", config, _VAE_ACCEPTED, _VAE_KNOWN)
-        channels = _required_list("VAE", config, "block_out_channels")
+        accept("VAE", config, _VAE_ACCEPTED, _VAE_KNOWN)
+        channels = required_list("VAE", config, "block_out_channels")
         for field, kind in (("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D")):
-            types = _check_types("VAE", field, _required_list("VAE", config, field), {kind})
-            if len(types) != len(channels):
-                raise InputError(f"The VAE config's {field} names {len(types)} blocks for {len(channels)} widths.")
+            _block_types("VAE", config, field, {kind})
         fields = {field: config[field] for field in cls.__dataclass_fields__ if config.get(field) is not None}
         made = cls(**typed("The VAE config's", fields, cls))
         check_divides("VAE", "norm_num_groups", (made.norm_num_groups,) * len(channels), channels)
@@ -192,27 +221,30 @@ class VAEConfig:
 _DOWN_TYPES = {"CrossAttnDownBlock2D", "DownBlock2D"}
 _UP_TYPES = {"CrossAttnUpBlock2D", "UpBlock2D"}
 
-_UNET_KNOWN = {
-    "sample_size", "in_channels", "out_channels", "down_block_types", "up_block_types", "block_out_channels",
-    "layers_per_block", "attention_head_dim", "num_attention_heads", "transformer_layers_per_block",
-    "cross_attention_dim", "use_linear_projection", "norm_num_groups", "norm_eps", "flip_sin_to_cos", "freq_shift",
-    "addition_time_embed_dim", "projection_class_embeddings_input_dim",
+DOWN_PATH_KNOWN = {
+    "in_channels", "down_block_types", "block_out_channels", "layers_per_block", "attention_head_dim",
+    "num_attention_heads", "transformer_layers_per_block", "cross_attention_dim", "use_linear_projection",
+    "norm_num_groups", "norm_eps", "flip_sin_to_cos", "freq_shift", "addition_time_embed_dim",
+    "projection_class_embeddings_input_dim",
 }  # fmt: skip
-_UNET_ACCEPTED = {
+DOWN_PATH_ACCEPTED = {
     "mid_block_type": ("UNetMidBlock2DCrossAttn",),
     "act_fn": ("silu", "swish"),
     "addition_embed_type": (None, "text_time"),
     "addition_embed_type_num_heads": (64,),
+    "downsample_padding": (1,),
+    "mid_block_scale_factor": (1, 1.0),
+    "resnet_time_scale_shift": ("default",),
+    "upcast_attention": (None, False, True),
+}
+_UNET_KNOWN = DOWN_PATH_KNOWN | {"sample_size", "out_channels", "up_block_types"}
+_UNET_ACCEPTED = DOWN_PATH_ACCEPTED | {
     "attention_type": ("default",),
     "conv_in_kernel": (3,),
     "conv_out_kernel": (3,),
-    "downsample_padding": (1,),
     "dropout": (0.0, 0),
-    "mid_block_scale_factor": (1, 1.0),
     "resnet_out_scale_factor": (1, 1.0),
-    "resnet_time_scale_shift": ("default",),
     "time_embedding_type": ("positional",),
-    "upcast_attention": (None, False, True),
 }
 _VAE_KNOWN = set(VAEConfig.__dataclass_fields__) | {"down_block_types", "up_block_types", "sample_size"}
 _VAE_ACCEPTED = {"act_fn": ("silu", "swish"), "force_upcast": (None, False, True)}

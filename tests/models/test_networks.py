@@ -11,8 +11,9 @@ from rival_jax.models.attention import plain
 from rival_jax.models.clip import SelfAttention
 from rival_jax.models.clip_config import TextConfig
 from rival_jax.models.config import UNetConfig
+from rival_jax.models.down_path import sinusoid
 from rival_jax.models.layers import Downsample, GroupNorm, LayerNorm, Upsample
-from rival_jax.models.unet import UNet, sinusoid
+from rival_jax.models.unet import UNet
 
 
 def draw(*shape, seed=0):
