@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rival_jax.chain import Chain
     from rival_jax.errors import InputError
-    from rival_jax.pipeline import RivalPipeline, Variations
+    from rival_jax.pipeline import RivalPipeline
+    from rival_jax.variations import Variations
 
 __version__ = "0.1.0"
 
 __all__ = ["Chain", "InputError", "RivalPipeline", "Variations", "__version__"]
 
-_HOMES = {"Chain": "chain", "InputError": "errors", "RivalPipeline": "pipeline", "Variations": "pipeline"}
+_HOMES = {"Chain": "chain", "InputError": "errors", "RivalPipeline": "pipeline", "Variations": "variations"}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,10 +8,22 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from rival_jax.options import NUM_INFERENCE_STEPS, Align, Backend, DType, Initial, Reference, TimestepConvention, Topic
+from rival_jax.options import (
+    EDIT,
+    GENERATE,
+    NUM_INFERENCE_STEPS,
+    Align,
+    Backend,
+    DType,
+    Initial,
+    Reference,
+    Solver,
+    TimestepConvention,
+    Topic,
+)
 
-REPEATED = ("prompt", "source_prompt", "negative_prompt", "seed")
-"""Flags that may be given once a photo; they replace a config file's values, not extend them."""
+REPEATED = ("prompt", "source_prompt", "negative_prompt", "seed", "controlnet", "control_image", "controlnet_scale", "mask")
+"""Flags that may be repeated; they replace a config file's values, not extend them."""
 
 ModelName = Annotated[str, arg(metavar="tiny|DIR|HUB-ID")]
 Precision = Annotated[DType | None, arg(metavar="float32|bfloat16|float16", help_behavior_hint="")]
@@ -49,6 +61,8 @@ class Programs:
     """What is held to the photo's statistics: the latents, the predicted noise (the paper), or nothing."""
     timestep_convention: TimestepConvention = "target"
     """Which timestep the model is told while the photo is inverted."""
+    solver: Solver = "ddim"
+    """How pictures are stepped towards: DDIM, or DPM-Solver++ of second order."""
     height: Side = None
     """Height of the pictures; by default the model's own. Photos are cropped at the centre to fit."""
     width: Side = None
@@ -78,6 +92,13 @@ class Request:
     """Weight of the prompt; smaller values stay closer to the photo's own look."""
     seed: UseAppendAction[tuple[int, ...]] = ()
     """0 to 4294967295; once for all photos, or once a photo. By default 0."""
+    controlnet: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="DIR|HUB-ID")] = ()
+    """A ControlNet for this model, which holds pictures to the structure of a control image; may be repeated."""
+    control_image: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="IMAGE|canny")] = ()
+    """What a ControlNet is shown: a picture of the same aspect, or "canny", the photo's own edges. Once for each
+    ControlNet; with one ControlNet also once a photo."""
+    controlnet_scale: UseAppendAction[tuple[float, ...]] = ()
+    """Weight of a ControlNet; once, or once for each. By default 1."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,43 @@ class Vary(Programs, Request):
 
     For example: rival vary photo.jpg --prompt "a red house on green grass" -n 4 --out out/
     """
+
+
+@dataclass(frozen=True)
+class Generate(Vary):
+    """Make pictures of any prompt in the style of a photo.
+
+    For example: rival generate photo.jpg --prompt "a castle on a hill" --out out/
+    """
+
+    attention_start: float = GENERATE["attention_start"]
+    """0 to 1000; above this timestep attention is ordinary. Smaller frees the picture from the photo."""
+
+
+@dataclass(frozen=True)
+class Edit(Vary):
+    """Change what a photo shows and keep its structure.
+
+    For example: rival edit photo.jpg --source-prompt "a dog" --prompt "a cat" --out out/
+    """
+
+    num_variations: Annotated[int, arg(aliases=["-n"])] = 1
+    """Edits of each photo; from the photo's own noise, all would be the same."""
+    initial: Initial = EDIT["initial"]
+    """What generation starts from: the photo's own noise keeps its structure."""
+    attention_start: float = EDIT["attention_start"]
+    """0 to 1000; above this timestep attention is ordinary. Smaller changes more."""
+
+
+@dataclass(frozen=True)
+class Inpaint(Vary):
+    """Fill a part of a photo with what the prompt says, in the photo's own look; the rest stays as it is.
+
+    For example: rival inpaint photo.jpg --mask mask.png --prompt "a dog on a bench" --out out/
+    """
+
+    mask: UseAppendAction[tuple[Path, ...]] = ()
+    """A black and white picture of the photo's size: white is filled. Once for all photos, or once a photo."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import tyro
 from rich.console import Console
 
 from rival_jax import samples
-from rival_jax.arguments import REPEATED, Bench, Info, Programs, Reproduce, Vary, Warmup
+from rival_jax.arguments import REPEATED, Bench, Edit, Generate, Info, Inpaint, Programs, Reproduce, Vary, Warmup
 from rival_jax.errors import InputError, JobError
 from rival_jax.jobs.command import Action, Augment, parse, perform
 
@@ -77,6 +77,7 @@ def _in_one_line() -> Iterator[None]:
         raise InputError(words.rstrip(".") + ".") from end
 
 
+_APPLICATIONS: dict[str, type[Vary]] = {"vary": Vary, "generate": Generate, "edit": Edit, "inpaint": Inpaint}
 Command = Vary | Info | Reproduce | Warmup | Bench | Action
 
 
@@ -89,7 +90,7 @@ def _run(command: Command, console: Console) -> None:
 
         print(describe(command.model, command.dtype, command.num_variations), flush=True)
     elif isinstance(command, Vary):
-        _vary(command, console)
+        _draw(command, console)
     elif isinstance(command, Action):
         perform(command, console, partial(_say, console))
     elif isinstance(command, Warmup):
@@ -121,29 +122,34 @@ def _parse(arguments: list[str]) -> Command:
     description = "Training-free variation of real photos with Stable Diffusion (RIVAL), in JAX."
     if arguments[:1] == ["augment"]:
         return parse(arguments[1:])
-    commands = {"vary": Vary, "augment": Augment, "info": Info}
+    commands = _APPLICATIONS | {"augment": Augment, "info": Info}
     commands |= {"reproduce": Reproduce, "warmup": Warmup, "bench": Bench}
     command = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="rival", description=description)
     if not isinstance(command, Vary | Warmup) or not (config := command.config):
         return command
     from rival_jax.record import check_unchanged, read_settings
 
-    defaults = Vary(**read_settings(config, Vary))
+    kind = Vary if isinstance(command, Warmup) else type(command)
+    defaults = kind(**read_settings(config, kind))
     if isinstance(command, Warmup):
         kept = {field.name: getattr(defaults, field.name) for field in fields(Programs)}
         rest = arguments[arguments.index("warmup") + 1 :]
         return tyro.cli(Warmup, args=rest, default=Warmup(**kept), prog="rival warmup")
-    rest = arguments[arguments.index("vary") + 1 :]
-    emptied = replace(defaults, **dict.fromkeys(REPEATED, ()))
-    command = tyro.cli(Vary, args=rest, default=emptied, prog="rival vary")
-    command = replace(command, **{name: getattr(command, name) or getattr(defaults, name) for name in REPEATED})
+    [name] = [name for name, application in _APPLICATIONS.items() if application is kind]
+    rest = arguments[arguments.index(name) + 1 :]
+    repeated = [field.name for field in fields(kind) if field.name in REPEATED]
+    emptied = replace(defaults, **dict.fromkeys(repeated, ()))
+    command = tyro.cli(kind, args=rest, default=emptied, prog=f"rival {name}")
+    command = replace(command, **{name: getattr(command, name) or getattr(defaults, name) for name in repeated})
     if command.photos == defaults.photos:
         check_unchanged(config)
     return command
 
 
-def _vary(args: Vary, console: Console) -> None:
-    """Runs `rival vary` and says where its files are."""
+def _draw(args: Vary, console: Console) -> None:
+    """Runs an application and says where its files are."""
+    if not args.photos and type(args) is not Vary:
+        raise InputError("photos is missing: name the photo, as in rival edit photo.jpg.")
     if not args.photos:
         sample, caption = samples.default()
         _say(console, f"No photo was given: the sample {sample.name} is varied.")
@@ -156,7 +162,7 @@ def _vary(args: Vary, console: Console) -> None:
     with shown_on(console) as progress:
         record = run(args, progress, partial(_say, console))
     files = record["files"]
-    _say(console, f"{args.out} has {len(files['variations'])} new variations, {files['sheet']} and {files['record']}.")
+    _say(console, f"{args.out} has {len(files['pictures'])} new pictures, {files['sheet']} and {files['record']}.")
 
 
 if __name__ == "__main__":

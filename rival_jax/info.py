@@ -14,8 +14,9 @@ from rival_jax.models.config import UNetConfig
 from rival_jax.models.network import Network
 from rival_jax.options import Backend, DType
 from rival_jax.safety import SafetyChecker
-from rival_jax.sampling import Stage, one_step
+from rival_jax.sampling import one_step
 from rival_jax.schedule import Schedule
+from rival_jax.stages import Stage
 
 
 def describe(model: str | Path, dtype: DType | None = None, num_variations: int = 4) -> str:

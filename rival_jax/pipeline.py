@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
-from PIL import Image
 
 from rival_jax import checks, options
 from rival_jax.alignment import first_latents
 from rival_jax.chain import Chain
 from rival_jax.checkpoint import StableDiffusion
 from rival_jax.codec import decode, encode
-from rival_jax.controlnet import ControlNet, with_controls
+from rival_jax.controlnet import ControlNet
+from rival_jax.controls import with_controls
 from rival_jax.course import Course
 from rival_jax.generation import generate
 from rival_jax.images import check_images, load_images
@@ -26,34 +26,10 @@ from rival_jax.masks import composite, feather, holes, load_masks
 from rival_jax.options import NUM_INFERENCE_STEPS, Align, Initial, Reference, Solver, TimestepConvention
 from rival_jax.request import Request
 from rival_jax.sampling import Watch
-from rival_jax.shapes import Pixels, VariationLatents, VariationPixels
+from rival_jax.shapes import Pixels
 from rival_jax.stages import Stage
 from rival_jax.steps import Progress, silent
-
-
-@dataclass(frozen=True)
-class Variations:
-    """What `vary` returns.
-
-    images: (E, N, H, W, 3) uint8.
-    latents: (E, N, h, w, c) float32, scaled; what generation ended on.
-    chain: the exemplars' chain, ready for another `vary`.
-    nsfw: bool (E, N), what the checkpoint's safety checker flags; None where it has none. Pictures stay as they are.
-    nsfw_scores: (E, N) float32, above 0 where flagged; None as above.
-    weights: (E, H, W) float32, of generated pixels against the exemplar's where there were masks, else None.
-    """
-
-    images: VariationPixels
-    latents: VariationLatents
-    chain: Chain
-    nsfw: np.ndarray | None = None
-    nsfw_scores: np.ndarray | None = None
-    weights: np.ndarray | None = None
-
-    @property
-    def pil(self) -> list[list[Image.Image]]:
-        """PIL images, a list of N for each of E exemplars."""
-        return [[Image.fromarray(picture) for picture in row] for row in self.images]
+from rival_jax.variations import Variations
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One `rival vary` from start to end: load, invert, generate, reconstruct, write; and `rival warmup` before it."""
+"""One run of an application from start to end: load, invert, generate, reconstruct, write; and `rival warmup`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,25 @@ from typing import Any
 import jax
 
 from rival_jax import checks, outputs, record
-from rival_jax.arguments import REPEATED, Programs, Vary, Warmup
+from rival_jax.arguments import REPEATED, Edit, Generate, Inpaint, Programs, Vary, Warmup
+from rival_jax.canny import canny
+from rival_jax.controlnet import ControlNet
 from rival_jax.devices import share
-from rival_jax.images import check_images, psnr
+from rival_jax.errors import InputError
+from rival_jax.images import check_images, opened, psnr
 from rival_jax.info import kernels
-from rival_jax.pipeline import RivalPipeline, Variations
+from rival_jax.masks import at_full_size, load_masks
+from rival_jax.pipeline import RivalPipeline
 from rival_jax.sheets import contact_sheet
 from rival_jax.steps import Progress
+from rival_jax.variations import Variations
 from rival_jax.weights import EMBEDDED
 
 _ELSEWHERE = ("photos", "out", "model", "dtype", "config", "attention")
-"""Arguments of the command that are not arguments of `RivalPipeline.vary`."""
+_LOADED = ("controlnet", "control_image", "controlnet_scale", "mask")
+"""Arguments of a command that are not arguments of `RivalPipeline.vary`, or have to be made ready for it."""
+FILES = {Vary: "variation", Generate: "generated", Edit: "edited", Inpaint: "inpainted"}
+"""What an application's pictures are called."""
 
 
 class Clock:
@@ -49,20 +57,20 @@ class Clock:
 
 
 def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
-    """Does what `rival vary` was asked for, writes the pictures, the sheet and the record, and returns the record.
+    """Does what an application was asked for, writes the pictures, the sheet and the record, and returns the record.
 
     `say` is told what the user should know beforehand. Raises InputError for bad arguments before anything is computed.
     """
     args = replace(
         args,
-        source_prompt=args.source_prompt or args.prompt,
+        source_prompt=args.source_prompt or (args.prompt if type(args) is Vary else ("",)),
         negative_prompt=args.negative_prompt or ("",),
         seed=args.seed or (0,),
     )
-    settings = {name: value for name, value in asdict(args).items() if name not in _ELSEWHERE}
-    for name in REPEATED:
+    settings = {name: value for name, value in asdict(args).items() if name not in _ELSEWHERE + _LOADED}
+    for name in settings.keys() & set(REPEATED):
         settings[name] = settings[name][0] if len(settings[name]) == 1 else settings[name]
-    _check(args.photos, settings)
+    _check(args, settings)
     folder = outputs.prepare_folder(args.out)
     clock = Clock(progress)
     clock("loading", 0, 1)
@@ -72,19 +80,21 @@ def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
     if args.cache_reference:
         size = pipe.cache_bytes(len(args.photos), args.num_inference_steps, args.height, args.width)
         say(f"cache_reference keeps {size / 2**30:.2f} GiB on the device.")
-    out = pipe.vary(list(args.photos), **settings, progress=clock)
+    out = _drawn(args, pipe, settings | _controls(args, pipe), clock)
     clock.mark("decoding")
     reconstructed = pipe.reconstruct(out.chain, progress=lambda _, *steps: clock("reconstruction", *steps))
     clock.mark("reconstruction")
 
-    variations = [outputs.write_png(folder, "variation-0001.png", picture) for row in out.pil for picture in row]
+    name = FILES[type(args)]
+    variations = [outputs.write_png(folder, f"{name}-0001.png", picture) for row in out.pil for picture in row]
+    full = _at_full_size(args, out, folder) if out.weights is not None else {}
     _warn_of_flagged(out, variations)
-    sheet = outputs.write_png(folder, "sheet.png", contact_sheet(out.chain.pixels, reconstructed, out.images))
+    sheet = outputs.write_png(folder, "sheet.png", contact_sheet(out.chain.pixels, reconstructed, out.images, name))
     content |= {
         "reconstruction_psnr_db": psnr(out.chain.pixels, reconstructed).round(2).tolist(),
         "nsfw": "not checked" if out.nsfw is None else out.nsfw.tolist(),
         "seconds": clock.seconds,
-        "files": {"variations": [path.name for path in variations], "sheet": sheet.name},
+        "files": {"variations": [path.name for path in variations], "sheet": sheet.name} | full,
     }
     content["files"]["record"] = outputs.write_new(folder, "run.json", record.to_json(content)).name
     return content
@@ -115,6 +125,8 @@ def _load(args: Vary) -> RivalPipeline:
         with suppress(Exception):  # of memory, say: what matters the run itself will meet again
             pipe.warmup(len(args.photos), **_of_programs(args))
 
+    if isinstance(args, Inpaint) or args.controlnet:  # their programs are others
+        return pipe.load()
     aside = Thread(target=compile_what_fits, daemon=True)  # nobody waits for it after an error or Ctrl-C
     aside.start()
     loaded = pipe.load()
@@ -128,11 +140,53 @@ def _of_programs(args: Programs) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names if name not in _ELSEWHERE}
 
 
-def _check(photos: tuple[Path, ...], settings: dict) -> None:
+def _check(args: Vary, settings: dict) -> None:
     """What can be wrong before a model is loaded. Raises InputError."""
-    sides = ("height", "width")
-    count = check_images(list(photos))
-    checks.variation(count, **{name: value for name, value in settings.items() if name not in sides})
+    sizes = check_images(list(args.photos))
+    checks.variation(len(sizes), **{name: value for name, value in settings.items() if name not in ("height", "width")})
+    if isinstance(args, Inpaint):
+        if not args.mask:
+            raise InputError("mask is missing: name a black and white picture of the photo's size; white is filled.")
+        load_masks(list(args.mask), sizes, *sizes[0])
+    if args.control_image and not args.controlnet:
+        raise InputError("control_image is given without a controlnet; give both or neither.")
+
+
+def _controls(args: Vary, pipe: RivalPipeline) -> dict[str, Any]:
+    """The arguments of `vary` that concern ControlNets, which are loaded."""
+    count, photos = len(args.controlnet), len(args.photos)
+    if not count:
+        return {}
+    nets = [ControlNet.from_pretrained(net, pipe.dtype) for net in args.controlnet]
+    if len(args.control_image) not in (count, count * photos):
+        raise InputError(
+            f"control_image has {len(args.control_image)} entries, but there are {count} ControlNets and {photos} "
+            "photos; give one for each ControlNet, or for each ControlNet one a photo."
+        )
+    each = len(args.control_image) // count
+    shown = []
+    for net in range(count):
+        images = args.control_image[net * each : (net + 1) * each] * (photos // each)
+        shown.append([canny(opened(photo, str(photo))) if image == "canny" else Path(image) for image, photo in zip(images, args.photos, strict=True)])
+    scales = args.controlnet_scale or (1.0,)
+    return {"controlnet": nets, "control_image": shown, "controlnet_scale": scales[0] if len(scales) == 1 else scales}
+
+
+def _drawn(args: Vary, pipe: RivalPipeline, settings: dict[str, Any], clock: Clock) -> Variations:
+    """What the application draws."""
+    photos = list(args.photos)
+    if isinstance(args, Inpaint):
+        return pipe.inpaint(photos, list(args.mask), **settings, progress=clock)
+    return pipe.vary(photos, **settings, progress=clock)  # settings say all that the other applications change
+
+
+def _at_full_size(args: Vary, out: Variations, folder: Path) -> dict[str, list[str]]:
+    """Lays what was filled over the photos as they were, and writes that."""
+    files = []
+    for photo, pictures, weights in zip(args.photos, out.images, out.weights, strict=True):
+        whole = opened(photo, str(photo))
+        files += [outputs.write_png(folder, "full-0001.png", at_full_size(whole, picture, weights)) for picture in pictures]
+    return {"full_size": [file.name for file in files]}
 
 
 def _described(args: Vary, pipe: RivalPipeline) -> dict:
@@ -152,7 +206,7 @@ def _described(args: Vary, pipe: RivalPipeline) -> dict:
     sides = pipe.latent_shape(args.height or pipe.size, args.width or pipe.size)[:2]
     rows = 2 * math.prod(share(len(photos), args.num_variations))
     return {
-        "command": "rival vary",
+        "command": f"rival {type(args).__name__.lower()}",
         "arguments": {name: value for name, value in asdict(repeatable).items() if value is not None},
         "photos": [{"path": photo, "sha256": record.sha256(photo)} for photo in photos],
         "device": f"{jax.local_device_count()} x {device.device_kind} ({device.platform})",

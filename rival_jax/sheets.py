@@ -15,13 +15,15 @@ _LINES, _LINE = 4, 18  # of a caption, pixels of one
 _LETTERS = 24
 
 
-def contact_sheet(exemplars: np.ndarray, reconstructions: np.ndarray, variations: np.ndarray) -> Image.Image:
-    """One row an exemplar: exemplar | reconstruction | its variations.
+def contact_sheet(
+    exemplars: np.ndarray, reconstructions: np.ndarray, variations: np.ndarray, name: str = "variation"
+) -> Image.Image:
+    """One row an exemplar: exemplar | reconstruction | its variations, headed by `name` and their number.
 
     exemplars and reconstructions: uint8 (E, H, W, 3); variations: uint8 (E, N, H, W, 3).
     """
     cells = np.concatenate([exemplars[:, None], reconstructions[:, None], variations], axis=1)
-    variation_names = [f"variation {n + 1}" for n in range(variations.shape[1])]
+    variation_names = [f"{name} {n + 1}" for n in range(variations.shape[1])]
     return grid(cells, ["exemplar", "reconstruction", *variation_names])
 
 

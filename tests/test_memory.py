@@ -12,7 +12,7 @@ from rival_jax.checkpoint import plans
 from rival_jax.kernels.pallas import flash
 from rival_jax.memory import temporary_bytes
 from rival_jax.models.network import Network
-from rival_jax.sampling import Stage
+from rival_jax.stages import Stage
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_presets(path, tmp_path):
 
 
 def test_there_are_presets():
-    assert {path.stem for path in PRESETS} >= {"editing", "paper"}
+    assert {path.stem for path in PRESETS} >= {"controlnet", "edit", "generate", "inpaint", "paper"}
 
 
 @pytest.mark.parametrize("name", ["a.toml", "a.json"])

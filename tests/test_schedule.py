@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rival_jax.errors import InputError
-from rival_jax.schedule import Schedule, ddim_step, to_noise
+from rival_jax.schedule import Schedule, clean_of, mix, noise_of, split
 
 SPACINGS = ("leading", "trailing", "linspace")
 PNDM = {  # as Stable Diffusion 1.5 publishes it
@@ -94,6 +94,11 @@ def test_too_few_or_too_many_steps(steps):
         Schedule().timesteps(steps)
 
 
+def ddim(x, noise, level, next_level):
+    """One step between two levels, of a network that predicts `noise`."""
+    return mix(*split(noise, x, level, "epsilon"), next_level)
+
+
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("steps", [1, 10, 50])
 def test_up_then_down_with_constant_noise_is_the_identity(spacing, steps):
@@ -102,24 +107,38 @@ def test_up_then_down_with_constant_noise_is_the_identity(spacing, steps):
     clean, noise = (jnp.asarray(draw.standard_normal((2, 4, 4, 4)), jnp.float32) for _ in range(2))
     x = clean
     for k in range(steps):
-        x = ddim_step(x, noise, levels[k], levels[k + 1])
-    np.testing.assert_allclose(x, ddim_step(clean, noise, levels[0], levels[-1]), rtol=1e-5, atol=1e-5)
+        x = ddim(x, noise, levels[k], levels[k + 1])
+    np.testing.assert_allclose(x, ddim(clean, noise, levels[0], levels[-1]), rtol=1e-5, atol=1e-5)
     for k in range(steps, 0, -1):
-        x = ddim_step(x, noise, levels[k], levels[k - 1])
+        x = ddim(x, noise, levels[k], levels[k - 1])
     assert np.linalg.norm(x - clean) <= 1e-5 * np.linalg.norm(clean)
 
 
-def test_a_step_keeps_the_clean_picture_that_the_noise_implies():
-    x, noise = jnp.float32(0.7), jnp.float32(-1.3)
-    a, b = jnp.float32(0.3), jnp.float32(0.8)
-    clean = (x - jnp.sqrt(1 - a) * noise) / jnp.sqrt(a)
-    np.testing.assert_allclose(ddim_step(x, noise, a, b), jnp.sqrt(b) * clean + jnp.sqrt(1 - b) * noise, rtol=1e-6)
-
-
-def test_v_predictions_become_noise_at_their_own_level():
-    level = jnp.float32(0.4)
-    clean, noise = jnp.float32(0.9), jnp.float32(-0.2)
-    x = jnp.sqrt(level) * clean + jnp.sqrt(1 - level) * noise
+@pytest.mark.parametrize("level", [0.0047, 0.3, 0.9991])
+def test_what_latents_are_made_of(level):
+    """From either prediction both parts come back, and from either part the other."""
+    level, clean, noise = jnp.float32(level), jnp.float32(0.9), jnp.float32(-0.2)
+    x = mix(clean, noise, level)
     v = jnp.sqrt(level) * noise - jnp.sqrt(1 - level) * clean
-    np.testing.assert_allclose(to_noise(v, x, level, "v_prediction"), noise, rtol=1e-5)
-    assert to_noise(noise, x, level, "epsilon") is noise
+    np.testing.assert_allclose(split(v, x, level, "v_prediction"), (clean, noise), rtol=1e-5)
+    np.testing.assert_allclose(split(noise, x, level, "epsilon"), (clean, noise), rtol=1e-5)
+    np.testing.assert_allclose((clean_of(noise, x, level), noise_of(clean, x, level)), (clean, noise), rtol=1e-4)
+
+
+def test_the_noisiest_level_may_have_no_picture_left():
+    nothing, clean, noise = jnp.float32(0), jnp.float32(0.9), jnp.float32(-0.2)
+    np.testing.assert_allclose(split(-clean, noise, nothing, "v_prediction"), (clean, noise))
+
+
+def test_second_order_weights():
+    """Half the step in log signal-to-noise ratio over the step before; the first and the last step are DDIM's."""
+    schedule, steps = Schedule(), 12
+    levels = schedule.levels(steps).astype(np.float64)
+    rate = 0.5 * np.log(levels / (1 - levels))
+    expected = [0.5 * (rate[t - 1] - rate[t]) / (rate[t] - rate[t + 1]) for t in range(2, steps)]
+    weights = schedule.second_order(steps)
+    assert weights.shape == (steps + 1,) and weights.dtype == np.float32
+    np.testing.assert_allclose(weights[2:-1], expected, rtol=1e-5)
+    assert weights[1] == weights[-1] == 0
+    for few in (1, 2):
+        assert not schedule.second_order(few).any()

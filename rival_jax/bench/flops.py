@@ -20,7 +20,7 @@ from rival_jax.checkpoint import StableDiffusion
 from rival_jax.codec import decode, encode
 from rival_jax.kernels import KeysValues, attention
 from rival_jax.models.attention import Attention
-from rival_jax.sampling import Stage
+from rival_jax.stages import Stage
 
 
 def count(function: Callable, *args: Any, **kwargs: Any) -> int:

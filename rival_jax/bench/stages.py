@@ -17,12 +17,14 @@ from jax import lax
 from rival_jax.alignment import initial_latents
 from rival_jax.bench.flops import of_ours
 from rival_jax.codec import decode, encode
+from rival_jax.course import Course
 from rival_jax.devices import BY_EXEMPLAR, mesh_for, place
 from rival_jax.evidence.settings import PAPER
 from rival_jax.inversion import ascend
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.reading import read
-from rival_jax.sampling import Prompts, Stage, descend, placed, stages
+from rival_jax.sampling import descend, prepared
+from rival_jax.stages import Stage, stages
 from rival_jax.steps import Progress, chunks
 
 PROMPT = "a red house on green grass"
@@ -137,13 +139,13 @@ def _parts(pipe: RivalPipeline, work: Workload) -> dict[str, tuple[Callable[[], 
     chain = pipe.invert(pixels, PROMPT, length)
     latents, sizes = jnp.asarray(chain.latents), {"exemplars": e, "variations": n}
     start = initial_latents(latents[-1], np.arange(e, dtype=np.uint32), initial="shuffle", num_variations=n)
-    prompts = Prompts(text, text, text, text).stacked()
-    guidance = np.full((e, n), 7.0, np.float32)
-    x, *constants = placed(pipe.unet, pipe.schedule, latents, None, start, prompts, guidance, sizes=sizes)
+    course = Course(latents, jnp.stack([text] * 4, axis=1), np.full((e, n), 7.0, np.float32))
+    networks = (pipe.unet,)
+    state, *constants = prepared(networks, pipe.schedule, course, start, sizes=sizes)
     common = {"length": length, "prediction_type": pipe.schedule.prediction_type, "mesh": mesh_for(e, n)}
 
     def steps_of(stage: Stage) -> Callable[[], Any]:
-        return partial(descend, pipe.unet, x, np.int32(length), *constants, stage=stage, **common)
+        return partial(descend, networks, state, np.int32(length), *constants, stage=stage, **common)
 
     mesh = mesh_for(e)
     known = read(pipe.unet, place(mesh, text, BY_EXEMPLAR), pipe.schedule.timesteps(length), mesh=mesh)

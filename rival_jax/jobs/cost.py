@@ -18,7 +18,8 @@ from rival_jax.jobs.inputs.loading import load
 from rival_jax.jobs.job import Setting
 from rival_jax.jobs.plan import Plan
 from rival_jax.memory import temporary_bytes
-from rival_jax.sampling import Stage, one_step, stages
+from rival_jax.sampling import one_step
+from rival_jax.stages import Stage, stages
 
 _LOOKED_AT = 32
 _SHARE_OF_PEAK = 0.4

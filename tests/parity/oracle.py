@@ -1,13 +1,14 @@
 """The reference run on a checkpoint from pictures and prompts, in the shapes that the pipeline gives."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -54,16 +55,29 @@ class Oracle:
         *,
         initial: str = "shuffle",
         reference: str = "shared",
+        hole: np.ndarray | None = None,
+        controls: Sequence[tuple[ControlNetModel, np.ndarray, float]] = (),
         **settings,
     ) -> np.ndarray:
-        """Chains (T+1, E, h, w, c) to the final latents (E, N, h, w, c)."""
+        """Chains (T+1, E, h, w, c) to the final latents (E, N, h, w, c).
+
+        `hole` is (E, h, w); a control is a network, pictures (E, H, W, 3) in [0, 1] and a scale.
+        """
         results = []
         for exemplar, (source, prompt, seed) in enumerate(zip(source_prompts, prompts, seeds, strict=True)):
             latents = nchw(chain[:, exemplar])
             start = torch.stack([self.start(latents[-1], initial, seed, n) for n in range(variations)])
+            options = dict(settings)
+            if hole is not None:
+                options["hole"] = torch.from_numpy(hole[exemplar])
+                start = torch.stack([self.inside(latents[-1], hole[exemplar], seed, n) for n in range(variations)])
+            options["controls"] = [
+                rival.Control(network, nchw(pictures[exemplar : exemplar + 1].astype(np.float32)), scale)
+                for network, pictures, scale in controls
+            ]
             texts = [self.embed(text) for text in (source, prompt, negative_prompt)]
             empty = self.embed("") if reference == "paired" else None
-            levels = rival.generate(self.unet, latents, start, *texts, self.scheduler_config, empty=empty, **settings)
+            levels = rival.generate(self.unet, latents, start, *texts, self.scheduler_config, empty=empty, **options)
             results.append(levels[0])
         return nhwc(torch.stack(results))
 
@@ -79,6 +93,16 @@ class Oracle:
             return rival.shuffled(latent, permutation[None])[0]
         noise = torch.from_numpy(np.array(jax.random.normal(key, (h * w, c)))).T.reshape(c, h, w)
         return noise if initial == "random" else rival.gaussian(latent, noise[None])[0]
+
+    @staticmethod
+    def inside(latent: Tensor, hole: np.ndarray, seed: int, variation: int) -> Tensor:
+        """`start` by shuffling the positions of a hole (h, w) among themselves."""
+        key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), variation)
+        filled = hole.ravel()
+        order = [position for position in np.asarray(jax.random.permutation(key, filled.size)) if filled[position]]
+        flat = latent.flatten(1).clone()
+        flat[:, np.flatnonzero(filled)] = latent.flatten(1)[:, order]
+        return flat.reshape(latent.shape)
 
     def pictures(self, latents: np.ndarray) -> np.ndarray:
         """Latents (E, N, h, w, c) to pictures (E, N, H, W, 3) uint8."""

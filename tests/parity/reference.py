@@ -5,14 +5,15 @@ A latent is (c, h, w), a chain (T+1, c, h, w) with index 0 clean, N variations a
 embedding of one prompt is (m, d). Latents stay in float32 whatever the dtype of the models.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+import math
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -71,6 +72,22 @@ class Schedule:
         return scale * x + ((1 - abar_b) ** 0.5 - (abar_b * (1 - abar_a) / abar_a) ** 0.5) * noise
 
 
+    def second_order(self, x: Tensor, cleaned: list[Tensor], k: int) -> Tensor:
+        """DPM-Solver++ (2M), algorithm 2 of https://arxiv.org/abs/2211.01095, from level k to k - 1.
+
+        `cleaned` ends with what x, and before it the latents at level k + 1, were cleaned to.
+        """
+
+        def rate(level: int) -> float:
+            return 0.5 * math.log(self.alphas[level] / (1 - self.alphas[level]))
+
+        h, before = rate(k - 1) - rate(k), rate(k) - rate(k + 1)
+        r = before / h
+        direction = (1 + 1 / (2 * r)) * cleaned[-1] - 1 / (2 * r) * cleaned[-2]
+        sigma, next_sigma = ((1 - self.alphas[level]) ** 0.5 for level in (k, k - 1))
+        return next_sigma / sigma * x - self.alphas[k - 1] ** 0.5 * math.expm1(-h) * direction
+
+
 class SelfAttention:
     """Attention processor of one self-attention layer, switched from outside through `mode`.
 
@@ -113,10 +130,31 @@ def self_attentions(unet: UNet2DConditionModel) -> Iterator[list[SelfAttention]]
         unet.set_attn_processor(before)
 
 
-def predict(unet: UNet2DConditionModel, x: Tensor, timestep: int, embedding: Tensor) -> Tensor:
-    """The UNet's raw prediction for the rows `x` (n, c, h, w), all under one prompt."""
+def predict(
+    unet: UNet2DConditionModel, x: Tensor, timestep: int, embedding: Tensor, controls: Sequence["Control"] = ()
+) -> Tensor:
+    """The UNet's raw prediction for the rows `x` (n, c, h, w), all under one prompt and steered by `controls`."""
     text = embedding.to(unet.dtype).expand(len(x), -1, -1)
-    return unet(x.to(unet.dtype), timestep, text).sample.float()
+    added = [control(x, timestep, text) for control in controls]
+    residuals = {}
+    if added:
+        residuals["down_block_additional_residuals"] = [sum(each) for each in zip(*(down for down, _ in added), strict=True)]
+        residuals["mid_block_additional_residual"] = sum(mid for _, mid in added)
+    return unet(x.to(unet.dtype), timestep, text, **residuals).sample.float()
+
+
+@dataclass(frozen=True)
+class Control:
+    """A ControlNet that is shown `image` (1, 3, H, W) in [0, 1]."""
+
+    network: ControlNetModel
+    image: Tensor
+    scale: float
+
+    def __call__(self, x: Tensor, timestep: int, text: Tensor) -> tuple[list[Tensor], Tensor]:
+        """What it adds to the UNet's skips and middle, for the rows `x`."""
+        image = self.image.expand(len(x), -1, -1, -1)
+        return self.network(x, timestep, text, image, conditioning_scale=self.scale, return_dict=False)
 
 
 @torch.no_grad()
@@ -193,15 +231,19 @@ def generate(
     attention_start: float = 1000,
     align: str = "noise",
     empty: Tensor | None = None,
+    hole: Tensor | None = None,
+    controls: Sequence[Control] = (),
+    solver: str = "ddim",
 ) -> Tensor:
     """The latents of N variations at every level, (T+1, N, c, h, w), index 0 final and T `initial` itself.
 
     `source`, `prompt`, `negative` are prompt embeddings. Given `empty`, the embedding of the empty prompt, the
     reference is paired: a second reference row runs under it on the same chain, and the negative rows attend to that.
+    Outside the `hole` (h, w) latents are set to the chain's after every step; `controls` steer the generated rows alone.
     """
     steps = len(chain) - 1
     schedule = Schedule.read(scheduler_config, steps)
-    levels = [initial.float()]
+    levels, cleaned = [initial.float()], []
     with self_attentions(unet) as layers:
 
         def reference_row(embedding: Tensor) -> Tensor:
@@ -214,7 +256,7 @@ def generate(
             """Runs the variations against the hidden states that `reference_row` left, and returns their noise."""
             for layer in layers:
                 layer.mode, layer.reference = mode, layer.seen
-            return schedule.noise(predict(unet, levels[-1], timestep, embedding), levels[-1], k)
+            return schedule.noise(predict(unet, levels[-1], timestep, embedding, controls), levels[-1], k)
 
         for k in range(steps, 0, -1):
             timestep = schedule.timesteps[k - 1]
@@ -227,9 +269,14 @@ def generate(
             noise = negative_noise + guidance_scale * (positive_noise - negative_noise)
             if align == "noise" and timestep > t_early:
                 noise = adain(noise, reference_noise)
+            cleaned.append((levels[-1] - (1 - schedule.alphas[k]) ** 0.5 * noise) / schedule.alphas[k] ** 0.5)
             x = schedule.move(levels[-1], noise, k, k - 1)
+            if solver == "dpm++" and 1 < k < steps:
+                x = schedule.second_order(levels[-1], cleaned, k)
             if align == "latent" and timestep > t_early:
                 x = adain(x, chain[k - 1 : k])
+            if hole is not None:
+                x = torch.where(hole, x, chain[k - 1 : k])
             levels.append(x)
     return torch.stack(levels[::-1])
 

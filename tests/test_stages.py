@@ -4,8 +4,8 @@ import pytest
 
 from rival_jax.attend import FromReference, Plain
 from rival_jax.rows import Layout
-from rival_jax.sampling import Stage, stages
 from rival_jax.schedule import Schedule
+from rival_jax.stages import Stage, stages
 
 TIMESTEPS = Schedule().timesteps(50)  # 1, 21 ... 981
 
