@@ -5,14 +5,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rival_jax.chain import Chain
+    from rival_jax.controlnet import ControlNet
     from rival_jax.errors import InputError
     from rival_jax.pipeline import RivalPipeline, Variations
 
 __version__ = "0.1.0"
 
-__all__ = ["Chain", "InputError", "RivalPipeline", "Variations", "__version__"]
+__all__ = ["Chain", "ControlNet", "InputError", "RivalPipeline", "Variations", "__version__"]
 
-_HOMES = {"Chain": "chain", "InputError": "errors", "RivalPipeline": "pipeline", "Variations": "pipeline"}
+_HOMES = {
+    "Chain": "chain",
+    "ControlNet": "controlnet",
+    "InputError": "errors",
+    "RivalPipeline": "pipeline",
+    "Variations": "pipeline",
+}
 
 
 def __getattr__(name: str) -> Any:
