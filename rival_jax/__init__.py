@@ -4,16 +4,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rival_jax.canny import canny
     from rival_jax.chain import Chain
+    from rival_jax.controlnet import ControlNet
     from rival_jax.errors import InputError
     from rival_jax.pipeline import RivalPipeline
     from rival_jax.variations import Variations
 
 __version__ = "0.1.0"
 
-__all__ = ["Chain", "InputError", "RivalPipeline", "Variations", "__version__"]
+__all__ = ["Chain", "ControlNet", "InputError", "RivalPipeline", "Variations", "__version__", "canny"]
 
-_HOMES = {"Chain": "chain", "InputError": "errors", "RivalPipeline": "pipeline", "Variations": "variations"}
+_HOMES = {
+    "Chain": "chain",
+    "canny": "canny",
+    "ControlNet": "controlnet",
+    "InputError": "errors",
+    "RivalPipeline": "pipeline",
+    "Variations": "variations",
+}
 
 
 def __getattr__(name: str) -> Any:

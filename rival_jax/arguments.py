@@ -22,7 +22,16 @@ from rival_jax.options import (
     Topic,
 )
 
-REPEATED = ("prompt", "source_prompt", "negative_prompt", "seed", "controlnet", "control_image", "controlnet_scale", "mask")
+REPEATED = (
+    "prompt",
+    "source_prompt",
+    "negative_prompt",
+    "seed",
+    "controlnet",
+    "control_image",
+    "controlnet_scale",
+    "mask",
+)
 """Flags that may be repeated; they replace a config file's values, not extend them."""
 
 ModelName = Annotated[str, arg(metavar="tiny|DIR|HUB-ID")]

@@ -49,5 +49,7 @@ def _each(name: str, value: Any, count: int) -> list:
         return [value] * count
     if not isinstance(value, list | tuple) or len(value) != count:
         given = len(value) if isinstance(value, list | tuple) else "one entry and no list"
-        raise InputError(f"{name} has {given}, but the number of ControlNets is {count}; give a list with one for each.")
+        raise InputError(
+            f"{name} has {given}, but the number of ControlNets is {count}; give a list with one for each."
+        )
     return list(value)

@@ -33,6 +33,28 @@ def load_images(images: object, height: int, width: int) -> np.ndarray:
     )
 
 
+def load_controls(images: object, count: int, height: int, width: int) -> np.ndarray:
+    """What a ControlNet sees, float32 RGB (count, height, width, 3) in 0...1: one image for all photos, or one a photo.
+
+    Images are given as photos are, in the pictures' aspect to the pixel, and resized (Lanczos) but never cropped.
+    Raises InputError for another aspect or number of images, and as `load_images` would.
+    """
+    pictures = []
+    for number, rgb in enumerate(_decoded(images, "control image"), start=1):
+        if abs(rgb.width * height - rgb.height * width) >= max(height, width):
+            raise InputError(
+                f"Control image {number} is {rgb.width} x {rgb.height} pixels, which is not the aspect of "
+                f"{width} x {height} pictures; crop it to that."
+            )
+        pictures.append(np.asarray(rgb.resize((width, height), Image.Resampling.LANCZOS)))
+    if len(pictures) not in (1, count):
+        raise InputError(
+            f"The number of control images is {len(pictures)}, but the number of photos is {count}; "
+            "give one, or one a photo."
+        )
+    return np.broadcast_to(np.stack(pictures), (count, height, width, 3)).astype(np.float32) / 255
+
+
 def check_images(images: object) -> list[tuple[int, int]]:
     """The photos' own (width, height); raises InputError as `load_images` would, and holds one at a time."""
     return [image.size for image in _decoded(images)]
@@ -50,17 +72,21 @@ def psnr(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
     return 10 * np.log10(255**2 / np.maximum(errors, 1e-6))
 
 
-def _decoded(images: object) -> Iterator[Image.Image]:
-    """The photos as upright RGB, one after the other."""
+def _decoded(images: object, kind: str = "image") -> Iterator[Image.Image]:
+    """The photos as upright RGB, one after the other; errors call one without a path a `kind`."""
     photos = _listed(images)
     if not photos:
-        raise InputError("images is empty; give at least one photo.")
+        raise InputError(f"{kind}s is empty; give at least one photo.")
     for number, photo in enumerate(photos, start=1):
-        yield opened(photo, str(photo) if isinstance(photo, str | os.PathLike) else f"image {number} of {len(photos)}")
+        yield opened(photo, f"{kind} {number} of {len(photos)}")
 
 
-def opened(photo: object, name: str) -> Image.Image:
-    """One photo as upright RGB of its own size; raises InputError as `load_images` would."""
+def opened(photo: object, name: str = "image") -> Image.Image:
+    """One photo as upright RGB of its own size; raises InputError as `load_images` would.
+
+    name: what errors call it where it has no path.
+    """
+    name = str(photo) if isinstance(photo, str | os.PathLike) else name
     with _clear_errors(name):
         return _load_rgb(photo, name)
 

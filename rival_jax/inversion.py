@@ -21,7 +21,7 @@ from rival_jax.memory import temporary_bytes
 from rival_jax.models.network import Network
 from rival_jax.options import Backend, TimestepConvention
 from rival_jax.reading import read
-from rival_jax.schedule import Schedule, mix, split
+from rival_jax.schedule import Schedule, mix
 from rival_jax.shapes import ChainLatents, ExemplarLatents, ExemplarTexts
 from rival_jax.steps import Progress, chunks
 

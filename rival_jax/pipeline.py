@@ -199,7 +199,9 @@ class RivalPipeline(StableDiffusion):
 
         Raises InputError as `vary` does, and for a mask of another size or with colours. Source: RIVAL section 4.2.
         """
-        return self._draw(images_or_chain, Request(prompt, **_preset(options.INPAINT, images_or_chain, settings)), masks)
+        return self._draw(
+            images_or_chain, Request(prompt, **_preset(options.INPAINT, images_or_chain, settings)), masks
+        )
 
     def _draw(self, images_or_chain, request: Request, masks: object = None) -> Variations:
         """What is asked for; of photos or a chain, in masks if there are any."""
@@ -317,5 +319,9 @@ class RivalPipeline(StableDiffusion):
 
 def _preset(preset: Mapping[str, Any], images_or_chain, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings over an application's own; a chain has its source prompt already."""
-    kept = {name: value for name, value in preset.items() if name != "source_prompt" or not isinstance(images_or_chain, Chain)}
+    kept = {
+        name: value
+        for name, value in preset.items()
+        if name != "source_prompt" or not isinstance(images_or_chain, Chain)
+    }
     return kept | dict(settings)

@@ -18,6 +18,7 @@ from rival_jax.schedule import Schedule
 from rival_jax.stages import Stages, stages
 from rival_jax.steps import Progress, silent
 
+
 @dataclass(frozen=True)
 class Request:
     """The arguments of `RivalPipeline.vary`, which explains them; the other applications change some defaults."""

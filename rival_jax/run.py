@@ -20,7 +20,7 @@ from rival_jax.canny import canny
 from rival_jax.controlnet import ControlNet
 from rival_jax.devices import share
 from rival_jax.errors import InputError
-from rival_jax.images import check_images, opened, psnr
+from rival_jax.images import check_images, load_images, opened, psnr
 from rival_jax.info import kernels
 from rival_jax.masks import at_full_size, load_masks
 from rival_jax.pipeline import RivalPipeline
@@ -167,7 +167,12 @@ def _controls(args: Vary, pipe: RivalPipeline) -> dict[str, Any]:
     shown = []
     for net in range(count):
         images = args.control_image[net * each : (net + 1) * each] * (photos // each)
-        shown.append([canny(opened(photo, str(photo))) if image == "canny" else Path(image) for image, photo in zip(images, args.photos, strict=True)])
+        shown.append(
+            [
+                canny(opened(photo)) if image == "canny" else Path(image)
+                for image, photo in zip(images, args.photos, strict=True)
+            ]
+        )
     scales = args.controlnet_scale or (1.0,)
     return {"controlnet": nets, "control_image": shown, "controlnet_scale": scales[0] if len(scales) == 1 else scales}
 
@@ -184,8 +189,10 @@ def _at_full_size(args: Vary, out: Variations, folder: Path) -> dict[str, list[s
     """Lays what was filled over the photos as they were, and writes that."""
     files = []
     for photo, pictures, weights in zip(args.photos, out.images, out.weights, strict=True):
-        whole = opened(photo, str(photo))
-        files += [outputs.write_png(folder, "full-0001.png", at_full_size(whole, picture, weights)) for picture in pictures]
+        whole = opened(photo)
+        files += [
+            outputs.write_png(folder, "full-0001.png", at_full_size(whole, picture, weights)) for picture in pictures
+        ]
     return {"full_size": [file.name for file in files]}
 
 

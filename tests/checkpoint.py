@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save_file
 
 from rival_jax.training.vocabulary import write_tokenizer
-from rival_jax.weights import SAFETY_CHECKER, TEXT_ENCODER, UNET, VAE, export
+from rival_jax.weights import CONTROLNET, SAFETY_CHECKER, TEXT_ENCODER, UNET, VAE, export
 
 WORDS = ("a", "red", "blue", "house", "car", "on", "grass")
 
@@ -19,7 +19,7 @@ WORDS = ("a", "red", "blue", "house", "car", "on", "grass")
 class Model:
     """A directory, and for each network its config, state and what was written of it under torch's names."""
 
-    parts = {part.folder: part for part in (UNET, VAE, TEXT_ENCODER, SAFETY_CHECKER)}
+    parts = {part.folder: part for part in (UNET, VAE, TEXT_ENCODER, SAFETY_CHECKER)} | {"controlnet": CONTROLNET}
     stems = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
     configs = {
         "unet": {
@@ -112,6 +112,27 @@ def write_checker(directory, **tensors):
     (directory / "feature_extractor/preprocessor_config.json").write_text("{}")
     save_file(published, directory / "safety_checker/model.safetensors")
     return published
+
+
+CONTROL = {
+    "block_out_channels": [8, 16],
+    "layers_per_block": 1,
+    "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+    "attention_head_dim": 2,
+    "cross_attention_dim": 12,
+    "norm_num_groups": 4,
+    "conditioning_embedding_out_channels": [4, 6],
+}
+
+
+def write_controlnet(directory, seed=0, **changes):
+    """Writes a random ControlNet, by itself that of the tests' model, into `directory`; returns its tensors."""
+    config = json.dumps(CONTROL | changes)
+    tensors = export(CONTROLNET.table, _random_state("controlnet", seed, config))
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.json").write_text(config)
+    save_file(tensors, directory / "diffusion_pytorch_model.safetensors")
+    return tensors
 
 
 _CONCEPTS = {"concept": 17, "special_care": 3}

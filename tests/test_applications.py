@@ -114,7 +114,14 @@ def test_inpaint_on_the_command_line(use_pipe, tmp_path):
     result = rival("inpaint", photo, "--mask", tmp_path / "mask.png", "--prompt", PROMPT, *short)
     assert result.code == 0, result.err
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["full-0001.png", "full-0002.png", "inpainted-0001.png", "inpainted-0002.png", "run.json", "sheet.png"]
+    assert names == [
+        "full-0001.png",
+        "full-0002.png",
+        "inpainted-0001.png",
+        "inpainted-0002.png",
+        "run.json",
+        "sheet.png",
+    ]
     whole, original = (np.asarray(Image.open(path)) for path in (tmp_path / "out" / names[0], photo))
     changed = np.argwhere((whole != original).any(axis=-1))
     assert len(changed) and (changed.min(axis=0) >= [7, 13]).all() and (changed.max(axis=0) < [17, 25]).all()
@@ -137,7 +144,10 @@ def test_generate_and_edit_on_the_command_line(use_pipe, tmp_path, command, name
     "arguments, message",
     [
         (("inpaint", "photo.png", "--prompt", PROMPT), "mask is missing: name a black and white picture"),
-        (("inpaint", "photo.png", "--prompt", PROMPT, "--mask", "small.png"), "small.png is 8 x 8 pixels, but its photo"),
+        (
+            ("inpaint", "photo.png", "--prompt", PROMPT, "--mask", "small.png"),
+            "small.png is 8 x 8 pixels, but its photo",
+        ),
         (("inpaint", "photo.png", "--prompt", PROMPT, "--mask", "none.png"), "none.png cannot be read (No such file"),
         (("generate", "--prompt", PROMPT), "photos is missing: name the photo"),
         (("vary", "photo.png", "--prompt", PROMPT, "--control-image", "photo.png"), "without a controlnet"),

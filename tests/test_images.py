@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from rival_jax.errors import InputError
-from rival_jax.images import load_images, psnr
+from rival_jax.images import load_controls, load_images, psnr
 
 COLOUR = (200, 100, 50)
 
@@ -255,3 +255,56 @@ def test_psnr():
     grey = np.stack([black[0] + 255, black[0] + 51])
     np.testing.assert_allclose(psnr(black, grey), [0, 20 * np.log10(5)])
     assert (psnr(black, black) > 100).all()
+
+
+def noise(width, height, seed=0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_control_images_of_the_pictures_size_are_untouched(tmp_path):
+    """In 0...1, one for all photos or one a photo."""
+    one, other = noise(48, 32), noise(48, 32, seed=1)
+    Image.fromarray(one).save(tmp_path / "one.png")
+    both = load_controls([tmp_path / "one.png", other], 2, 32, 48)
+    assert both.dtype == np.float32 and both.min() == 0 and both.max() == 1
+    np.testing.assert_array_equal(both, np.stack([one, other]).astype(np.float32) / 255)
+    np.testing.assert_array_equal(load_controls(one, 3, 32, 48), np.stack([both[0]] * 3))
+
+
+def test_control_images_of_another_size_are_resized():
+    assert load_controls(flat("RGB", COLOUR, (96, 64)), 1, 32, 48).shape == (1, 32, 48, 3)
+    large = np.asarray(Image.fromarray(noise(48, 32)).resize((96, 64), Image.Resampling.NEAREST))
+    close = load_controls(large, 1, 32, 48)[0] - noise(48, 32) / np.float32(255)
+    assert abs(close).max() < 0.25 and abs(close).mean() < 0.05
+    np.testing.assert_allclose(load_controls(flat("L", 51, (20, 16)), 1, 32, 40), 0.2)
+
+
+@pytest.mark.parametrize("size, asked, fits", [
+    ((1000, 563), (1920, 1080), True),  # 562.5 high, and no pixel is halved
+    ((683, 512), (1024, 768), True),
+    ((512, 683), (768, 1024), True),
+    ((1000, 564), (1920, 1080), False),
+    ((512, 512), (768, 512), False),
+    ((512, 768), (768, 512), False),
+])  # fmt: skip
+def test_the_aspect_of_control_images(size, asked, fits):
+    (width, height), image = asked, flat("RGB", COLOUR, size)
+    if fits:
+        assert load_controls(image, 1, height, width).shape == (1, height, width, 3)
+        return
+    with pytest.raises(InputError) as error:
+        load_controls([flat("RGB", COLOUR, asked), image], 2, height, width)
+    message = str(error.value)
+    assert message.startswith(f"Control image 2 is {size[0]} x {size[1]} pixels")
+    assert f"{width} x {height}" in message and "\n" not in message
+
+
+def test_unusable_control_images(tmp_path):
+    with pytest.raises(InputError, match="number of control images is 2, but the number of photos is 3"):
+        load_controls([noise(32, 32)] * 2, 3, 32, 32)
+    with pytest.raises(InputError, match="control images is empty"):
+        load_controls([], 1, 32, 32)
+    with pytest.raises(InputError, match="control image 1 of 1 is an array of float32"):
+        load_controls(np.zeros((32, 32, 3), np.float32), 1, 32, 32)
+    with pytest.raises(InputError, match="no.png cannot be read"):
+        load_controls(tmp_path / "no.png", 1, 32, 32)

@@ -71,7 +71,10 @@ def test_feathers_lie_around_the_mask():
 
 def test_kept_pixels_are_the_exemplar_s():
     draw = np.random.default_rng(0)
-    exemplars, pictures = draw.integers(0, 256, (2, 16, 16, 3), np.uint8), draw.integers(0, 256, (2, 3, 16, 16, 3), np.uint8)
+    exemplars, pictures = (
+        draw.integers(0, 256, (2, 16, 16, 3), np.uint8),
+        draw.integers(0, 256, (2, 3, 16, 16, 3), np.uint8),
+    )
     masks = np.stack([box(16, 16, 4, 9, 4, 9), box(16, 16, 0, 3, 0, 3)])
     weights = feather(masks)
     mixed = composite(pictures, exemplars, weights)

@@ -78,8 +78,7 @@ def _write(folder: Path, part: Part, config: dict[str, Any]) -> None:
     _, network = build(part, folder / "config.json", np.float16)
     rng = np.random.default_rng(0)
     filled = nnx.map_state(lambda path, leaf: _random(rng, path[-1], leaf.shape), nnx.state(network))
-    stem = "model" if part is TEXT_ENCODER else "diffusion_pytorch_model"
-    save_file(export(part.table, filled), folder / f"{stem}.safetensors", metadata={"format": "pt"})
+    save_file(export(part.table, filled), folder / f"{part.stem}.safetensors", metadata={"format": "pt"})
 
 
 def _random(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:

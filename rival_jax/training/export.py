@@ -105,9 +105,8 @@ def _write_network(model: Path, part: Part, state: nnx.State, config: dict, **mo
     folder = model / part.folder
     _write_json(folder / "config.json", config)
     tensors = {key: tensor.astype(np.float16) for key, tensor in tensors_of(part.table, state).items()}
-    stem = "diffusion_pytorch_model" if part in (UNET, VAE) else "model"
     tensors |= more
-    (folder / f"{stem}.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
+    (folder / f"{part.stem}.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
 
 
 def _write_json(path: Path, content: dict) -> None:

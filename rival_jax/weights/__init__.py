@@ -7,12 +7,13 @@ converted  a copy in final form for later starts  fingerprint  a model's files a
 """
 
 from rival_jax.weights.converted import load_state
-from rival_jax.weights.load import CLIP, SAFETY_CHECKER, TEXT_ENCODER, UNET, VAE, Part, Plan, plan, zeros
-from rival_jax.weights.locate import EMBEDDED, resolve
+from rival_jax.weights.load import CLIP, CONTROLNET, SAFETY_CHECKER, TEXT_ENCODER, UNET, VAE, Part, Plan, plan, zeros
+from rival_jax.weights.locate import EMBEDDED, resolve, resolve_network
 from rival_jax.weights.rules import export
 
 __all__ = [
     "CLIP",
+    "CONTROLNET",
     "EMBEDDED",
     "SAFETY_CHECKER",
     "TEXT_ENCODER",
@@ -24,5 +25,6 @@ __all__ = [
     "load_state",
     "plan",
     "resolve",
+    "resolve_network",
     "zeros",
 ]

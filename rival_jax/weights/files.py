@@ -12,9 +12,14 @@ from numpy.typing import DTypeLike
 
 from rival_jax.errors import InputError
 
-STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
-"""The networks' folders, and the name that their weight files begin with."""
+DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model", "model"
+"""What the names of a network's weight files begin with, by the library that writes them."""
 
+STEMS = {"unet": DIFFUSERS, "vae": DIFFUSERS, "text_encoder": TRANSFORMERS, "safety_checker": TRANSFORMERS}
+"""The folders of a model's networks, and what their weight files begin with."""
+
+NEEDED = ("unet", "vae", "text_encoder")
+"""The folders without which there is no model."""
 
 FEATURE_EXTRACTOR = "feature_extractor"
 """The folder that says how the safety checker's pictures are normalised."""
@@ -40,10 +45,10 @@ def read_json(file: Path) -> dict[str, Any]:
     return value
 
 
-def weight_files(folder: Path, dtype: DTypeLike) -> list[Path]:
+def weight_files(folder: Path, stem: str, dtype: DTypeLike) -> list[Path]:
     """The files that hold a network's weights, shards in order. Raises InputError where there are none to read."""
     names = {file.name for file in folder.iterdir()}
-    chosen = choose(names, STEMS.get(folder.name, "model"), dtype)
+    chosen = choose(names, stem, dtype)
     if chosen is None:
         pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".ckpt")))
         held = f"only {', '.join(pickles)}: pickles are not read, " if pickles else "no weights: "

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rival_jax.record import sha256
-from rival_jax.weights.files import FEATURE_EXTRACTOR, STEMS, choose, has_safety_checker, weight_files
+from rival_jax.weights.files import FEATURE_EXTRACTOR, NEEDED, STEMS, choose, has_safety_checker, weight_files
 
 _SINGLE, _HALF = "float32", "float16"
 _DTYPES = {"unet": (_SINGLE, _HALF), "vae": (_SINGLE,), "text_encoder": (_SINGLE, _HALF), "safety_checker": (_SINGLE,)}
@@ -40,16 +40,16 @@ def _files(directory: Path) -> Iterator[Path]:
     yield directory / "scheduler" / "scheduler_config.json"
     yield from (directory / "tokenizer" / name for name in _TOKENIZER)
     checker = ("safety_checker",) if has_safety_checker(directory) else ()
-    for part in (*STEMS, *checker):
+    for part in (*NEEDED, *checker):
         yield directory / part / "config.json"
         for dtype in _DTYPES[part]:
-            yield from _weights(directory / part, dtype)
+            yield from _weights(directory / part, STEMS[part], dtype)
     if checker:
         yield from (directory / FEATURE_EXTRACTOR / f"{name}_config.json" for name in ("processor", "preprocessor"))
 
 
-def _weights(folder: Path, dtype: str) -> Iterator[Path]:
+def _weights(folder: Path, stem: str, dtype: str) -> Iterator[Path]:
     """A network's weight files, and where there are shards their index."""
-    yield from weight_files(folder, dtype)
-    if chosen := choose([file.name for file in folder.iterdir()], STEMS.get(folder.name, "model"), dtype):
+    yield from weight_files(folder, stem, dtype)
+    if chosen := choose([file.name for file in folder.iterdir()], stem, dtype):
         yield folder / chosen

@@ -21,11 +21,13 @@ from rival_jax.models.clip import CLIP as CLIPModel
 from rival_jax.models.clip import TextEncoder
 from rival_jax.models.clip_config import CLIPConfig, TextConfig
 from rival_jax.models.config import UNetConfig, VAEConfig
+from rival_jax.models.controlnet import ControlNet as ControlNetModel
+from rival_jax.models.controlnet import ControlNetConfig
 from rival_jax.models.safety import SafetyNetwork
 from rival_jax.models.unet import UNet
 from rival_jax.models.vae import VAE as AutoencoderKL
 from rival_jax.weights import sd_keys
-from rival_jax.weights.files import read_json, weight_files
+from rival_jax.weights.files import DIFFUSERS, TRANSFORMERS, read_json, weight_files
 from rival_jax.weights.headers import Stored, index
 from rival_jax.weights.rules import Layout, Table, assign, dotted, leaf_paths
 
@@ -39,19 +41,21 @@ class Config(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """A network of a checkpoint: its folder, its class, how its config is read, its key table."""
+    """A network of a checkpoint: its folder, its class, how its config is read, its key table, its files' names."""
 
     folder: str
     module: Callable[..., nnx.Module]
     config: type[Config]
     table: Table
+    stem: str = TRANSFORMERS
 
 
 TEXT_ENCODER = Part("text_encoder", TextEncoder, TextConfig, sd_keys.TEXT)
-VAE = Part("vae", AutoencoderKL, VAEConfig, sd_keys.VAE)
-UNET = Part("unet", UNet, UNetConfig, sd_keys.UNET)
+VAE = Part("vae", AutoencoderKL, VAEConfig, sd_keys.VAE, DIFFUSERS)
+UNET = Part("unet", UNet, UNetConfig, sd_keys.UNET, DIFFUSERS)
 SAFETY_CHECKER = Part("safety_checker", SafetyNetwork, CLIPConfig, sd_keys.SAFETY)
 CLIP = Part("", CLIPModel, CLIPConfig, sd_keys.CLIP)
+CONTROLNET = Part("", ControlNetModel, ControlNetConfig, sd_keys.CONTROLNET, DIFFUSERS)
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def plan(directory: Path, part: Part, dtype: DTypeLike) -> Plan:
     folder = directory / part.folder
     config, network = build(part, folder / "config.json", dtype)
     graphdef, state = nnx.split(network)
-    files = weight_files(folder, dtype)
+    files = weight_files(folder, part.stem, dtype)
     tensors = _tensors(files)
     table = sd_keys.FLAX if files[0].suffix == ".msgpack" else part.table
     shapes = {path: leaf.shape for path, leaf in leaf_paths(state).items()}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from numpy.typing import DTypeLike
 
 from rival_jax.errors import InputError
-from rival_jax.weights.files import FEATURE_EXTRACTOR, STEMS, choose
+from rival_jax.weights.files import FEATURE_EXTRACTOR, NEEDED, STEMS, choose
 
 EMBEDDED = "tiny"
 _ASSETS = Path(__file__).parent.parent / "assets"
@@ -18,12 +18,12 @@ _REQUIRED = (
     "model_index.json",
     "scheduler/scheduler_config.json",
     "tokenizer",
-    *(f"{part}/config.json" for part in STEMS),
+    *(f"{part}/config.json" for part in NEEDED),
 )
 _SMALL_FILES = (
     "model_index.json",
     "tokenizer/*.txt",
-    *(f"{part}/*.json" for part in ("scheduler", "tokenizer", *STEMS)),
+    *(f"{part}/*.json" for part in ("scheduler", "tokenizer", *NEEDED)),
 )
 _CHECKER_FILES = ("safety_checker/*.json", f"{FEATURE_EXTRACTOR}/*.json")
 """Fetched where the repository has weights of a safety checker that can be read."""
@@ -34,11 +34,15 @@ def resolve(model: str | Path, dtypes: Mapping[str, DTypeLike]) -> Path:
 
     Raises InputError where there is no such model, or where the directory lacks a part of one.
     """
-    directory = _ASSETS / EMBEDDED if model == EMBEDDED else Path(model).expanduser()
-    if not directory.is_dir():
-        if directory.exists() or not re.fullmatch(r"\w[\w.-]*/[\w.-]+", str(model)):
-            raise InputError(f"The model {model} is not a directory; accepted: {_ACCEPTED}.")
-        directory = _download(str(model), dtypes)
+
+    def files(names: Collection[str]) -> list[str]:
+        weights = [
+            file for part, dtype in dtypes.items() for file in _weight_names(names, f"{part}/", STEMS[part], dtype)
+        ]
+        checker = _CHECKER_FILES if any(name.startswith("safety_checker/") for name in weights) else ()
+        return [*_SMALL_FILES, *weights, *checker]
+
+    directory = _ASSETS / EMBEDDED if model == EMBEDDED else _find("model", model, _ACCEPTED, files)
     missing = [path for path in _REQUIRED if not (directory / path).exists()]
     if missing:
         raise InputError(
@@ -47,7 +51,26 @@ def resolve(model: str | Path, dtypes: Mapping[str, DTypeLike]) -> Path:
     return directory.resolve()
 
 
-def _download(model: str, dtypes: Mapping[str, DTypeLike]) -> Path:
+def resolve_network(kind: str, name: str | Path, stem: str, dtype: DTypeLike) -> Path:
+    """The directory of a network published alone, such as a "ControlNet", by a path or by a hub id (downloaded).
+
+    Raises InputError where there is no such directory; what is in it is not looked at.
+    """
+    accepted = "a directory with its config.json and weights, or a hub id (owner/name)"
+    return _find(kind, name, accepted, lambda names: ["config.json", *_weight_names(names, "", stem, dtype)]).resolve()
+
+
+def _find(kind: str, name: str | Path, accepted: str, files: Callable[[Collection[str]], list[str]]) -> Path:
+    """A directory by its path, or a repository of the hub of which `files` picks what is needed."""
+    directory = Path(name).expanduser()
+    if directory.is_dir():
+        return directory
+    if directory.exists() or not re.fullmatch(r"\w[\w.-]*/[\w.-]+", str(name)):
+        raise InputError(f"The {kind} {name} is not a directory; accepted: {accepted}.")
+    return _download(kind, str(name), files)
+
+
+def _download(kind: str, name: str, files: Callable[[Collection[str]], list[str]]) -> Path:
     """The local snapshot of a repository; from the hub's cache where the hub is out of reach.
 
     Raises InputError that says what was tried.
@@ -60,41 +83,34 @@ def _download(model: str, dtypes: Mapping[str, DTypeLike]) -> Path:
         RepositoryNotFoundError,
     )
 
+    called = f"The {kind} {name}"
     try:
-        names = [file.rfilename for file in HfApi().model_info(model, timeout=10).siblings or ()]
-        weights = _weight_names(names, dtypes)
-        if any(name.startswith("safety_checker/") for name in weights):
-            weights += _CHECKER_FILES
-        return Path(snapshot_download(model, allow_patterns=[*_SMALL_FILES, *weights]))
+        names = [file.rfilename for file in HfApi().model_info(name, timeout=10).siblings or ()]
+        return Path(snapshot_download(name, allow_patterns=files(names)))
     except HFValidationError as error:
-        raise InputError(
-            f"The model {model} is neither a directory here nor a possible hub id (owner/name)."
-        ) from error
+        raise InputError(f"{called} is neither a directory here nor a possible hub id (owner/name).") from error
     except GatedRepoError as error:
-        raise InputError(
-            f"The model {model} is gated: accept its terms on the hub and log in with `hf auth login`."
-        ) from error
+        raise InputError(f"{called} is gated: accept its terms on the hub and log in with `hf auth login`.") from error
     except RepositoryNotFoundError as error:
-        raise InputError(f"The model {model} is neither a directory here nor a repository on the hub.") from error
+        raise InputError(f"{called} is neither a directory here nor a repository on the hub.") from error
     except Exception as error:  # noqa: BLE001 (what an unreachable hub raises differs between client versions)
         reason = type(error).__name__
     try:
-        return Path(snapshot_download(model, allow_patterns=list(_SMALL_FILES), local_files_only=True))
+        return Path(snapshot_download(name, allow_patterns=files(()), local_files_only=True))
     except LocalEntryNotFoundError as error:
         tried = f"no directory here, not in the hub's cache, and the hub could not be reached ({reason})"
-        raise InputError(f"The model {model} was not found: {tried}.") from error
+        raise InputError(f"{called} was not found: {tried}.") from error
 
 
-def _weight_names(names: list[str], dtypes: Mapping[str, DTypeLike]) -> list[str]:
-    """The weight files to fetch among a repository's files: one set a network, as `choose` prefers them."""
-    wanted = []
-    for part, dtype in dtypes.items():
-        stem = STEMS.get(part, "model")
-        inside = {name.removeprefix(f"{part}/") for name in names if name.startswith(f"{part}/")}
-        chosen = choose(inside, stem, dtype)
-        if chosen is None:
-            continue
-        shard = re.compile(rf"{stem}.*-\d+-of-\d+.*\.safetensors")
-        shards = [name for name in sorted(inside) if shard.fullmatch(name) and ("fp16" in name) == ("fp16" in chosen)]
-        wanted += [f"{part}/{name}" for name in (chosen, *(shards if chosen.endswith(".json") else ()))]
-    return wanted
+def _weight_names(names: Collection[str], folder: str, stem: str, dtype: DTypeLike) -> list[str]:
+    """The weight files of a network to fetch among a repository's files: one set, as `choose` prefers them.
+
+    `folder` is what their paths begin with.
+    """
+    inside = {name.removeprefix(folder) for name in names if name.startswith(folder)}
+    chosen = choose(inside, stem, dtype)
+    if chosen is None:
+        return []
+    shard = re.compile(rf"{stem}.*-\d+-of-\d+.*\.safetensors")
+    shards = [name for name in sorted(inside) if shard.fullmatch(name) and ("fp16" in name) == ("fp16" in chosen)]
+    return [folder + name for name in (chosen, *(shards if chosen.endswith(".json") else ()))]

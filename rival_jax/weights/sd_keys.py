@@ -47,6 +47,13 @@ UNET = Table(
     )
 )
 
+CONTROLNET = Table(
+    (
+        Rule(r"blocks\.\d+|controlnet_down_blocks\.\d+|controlnet_mid_block", "weight", "kernel", CONV),
+        *UNET.rules,
+    )
+)
+
 VAE = Table(
     (
         _CONV,

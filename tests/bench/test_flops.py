@@ -16,8 +16,8 @@ from rival_jax.bench.random_model import SIZES
 from rival_jax.checkpoint import StableDiffusion
 from rival_jax.models.config import UNetConfig
 from rival_jax.models.network import Network
-from rival_jax.stages import Stage
 from rival_jax.schedule import Schedule
+from rival_jax.stages import Stage
 from rival_jax.weights import UNET, VAE
 
 

@@ -5,10 +5,10 @@ A latent is (c, h, w), a chain (T+1, c, h, w) with index 0 clean, N variations a
 embedding of one prompt is (m, d). Latents stay in float32 whatever the dtype of the models.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-import math
 
 import numpy as np
 import torch
@@ -70,7 +70,6 @@ class Schedule:
         abar_a, abar_b = self.alphas[a], self.alphas[b]
         scale = (abar_b / abar_a) ** 0.5
         return scale * x + ((1 - abar_b) ** 0.5 - (abar_b * (1 - abar_a) / abar_a) ** 0.5) * noise
-
 
     def second_order(self, x: Tensor, cleaned: list[Tensor], k: int) -> Tensor:
         """DPM-Solver++ (2M), algorithm 2 of https://arxiv.org/abs/2211.01095, from level k to k - 1.
@@ -138,7 +137,9 @@ def predict(
     added = [control(x, timestep, text) for control in controls]
     residuals = {}
     if added:
-        residuals["down_block_additional_residuals"] = [sum(each) for each in zip(*(down for down, _ in added), strict=True)]
+        residuals["down_block_additional_residuals"] = [
+            sum(each) for each in zip(*(down for down, _ in added), strict=True)
+        ]
         residuals["mid_block_additional_residual"] = sum(mid for _, mid in added)
     return unet(x.to(unet.dtype), timestep, text, **residuals).sample.float()
 

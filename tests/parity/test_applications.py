@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from diffusers import ControlNetModel
 
 from rival_jax import ControlNet, RivalPipeline
 from rival_jax.images import load_controls
 from rival_jax.masks import holes
 
-from .checkpoints import randomise, write_checkpoint, write_controlnet
+from .checkpoints import write_checkpoint, write_controlnet
 from .comparison import relative
 from .oracle import Oracle
 
@@ -89,7 +90,11 @@ def test_dpm_solver(pipe, oracle, chain) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_controlnet(pipe, oracle, chain, tmp_path: Path, count: int) -> None:
     draw = np.random.default_rng(1)
-    directories = [write_controlnet("sd2_like", tmp_path / str(number), seed=number) for number in range(count)]
+    directories = [tmp_path / str(number) for number in range(count)]
+    for number, directory in enumerate(directories):
+        network = ControlNetModel.from_unet(oracle.unet, conditioning_embedding_out_channels=(4, 8))
+        randomise(network, torch.Generator().manual_seed(number))
+        network.save_pretrained(directory)
     pictures = [list(draw.integers(0, 256, (EXEMPLARS, 32, 32, 3), np.uint8)) for _ in range(count)]
     scales = [0.7, 1.3][:count]
     nets = [ControlNet.from_pretrained(directory, "float32") for directory in directories]

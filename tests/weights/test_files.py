@@ -9,7 +9,7 @@ from checkpoint import write_checker
 
 from rival_jax.errors import InputError
 from rival_jax.weights import resolve
-from rival_jax.weights.files import choose, read_json, weight_files
+from rival_jax.weights.files import DIFFUSERS, choose, read_json, weight_files
 from rival_jax.weights.locate import _weight_names
 
 PLAIN, HALF = "model.safetensors", "model.fp16.safetensors"
@@ -42,13 +42,13 @@ def test_only_pickles(model):
     (model.directory / "unet/diffusion_pytorch_model.bin").write_bytes(b"")
     message = r"unet has only diffusion_pytorch_model\.bin: pickles are not read, safetensors .* needed"
     with pytest.raises(InputError, match=message):
-        weight_files(model.directory / "unet", np.float32)
+        weight_files(model.directory / "unet", DIFFUSERS, np.float32)
 
 
 def test_no_weights(model):
     model.remove("unet")
     with pytest.raises(InputError, match="unet has no weights: safetensors"):
-        weight_files(model.directory / "unet", np.float32)
+        weight_files(model.directory / "unet", DIFFUSERS, np.float32)
 
 
 def test_an_index_that_names_an_absent_shard(model):
@@ -63,7 +63,7 @@ def test_an_index_that_names_an_absent_shard(model):
     with pytest.raises(
         InputError, match=r"index\.json names diffusion_pytorch_model-00002-of-00002\.safetensors, which is"
     ):
-        weight_files(folder, np.float32)
+        weight_files(folder, DIFFUSERS, np.float32)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"weight_map": 3}', '{"weight_map": {}}', "{}"])
@@ -71,7 +71,7 @@ def test_a_corrupt_index(model, content):
     model.remove("vae")
     (model.directory / "vae/diffusion_pytorch_model.safetensors.index.json").write_text(content)
     with pytest.raises(InputError, match="index.json"):
-        weight_files(model.directory / "vae", np.float32)
+        weight_files(model.directory / "vae", DIFFUSERS, np.float32)
 
 
 def test_json(tmp_path):
@@ -156,8 +156,8 @@ def test_only_the_wanted_shards_are_fetched():
     names += ["unet/diffusion_pytorch_model.safetensors.index.fp16.json"]
     plain = [f"unet/diffusion_pytorch_model-0000{i}-of-00002.safetensors" for i in (1, 2)]
     half = ["unet/diffusion_pytorch_model.fp16-00001-of-00001.safetensors"]
-    assert _weight_names(names + plain + half, FLOAT32) == [names[1], *plain]
-    assert _weight_names(names + plain + half, HALF) == [names[2], *half]
+    assert _weight_names(names + plain + half, "unet/", DIFFUSERS, np.float32) == [names[1], *plain]
+    assert _weight_names(names + plain + half, "unet/", DIFFUSERS, np.float16) == [names[2], *half]
 
 
 def test_the_hub_out_of_reach(model, monkeypatch):
