@@ -70,6 +70,8 @@ class Programs:
     """What is held to the photo's statistics: the latents, the predicted noise (the paper), or nothing."""
     timestep_convention: TimestepConvention = "target"
     """Which timestep the model is told while the photo is inverted."""
+    fixed_point_steps: int = 0
+    """How often each step of the inversion is refined, so that it leads back to the photo more exactly."""
     solver: Solver = "ddim"
     """How pictures are stepped towards: DDIM, or DPM-Solver++ of second order."""
     height: Side = None

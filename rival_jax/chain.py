@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import jax
+import numpy as np
 
 from rival_jax.options import TimestepConvention
 from rival_jax.shapes import ChainLatents, Pixels
@@ -33,6 +34,8 @@ class Chain:
     source_prompt: one an exemplar, what the chain was told.
     timestep_convention: which timestep the UNet was told.
     kept: the reference's states, where `invert` was told to keep them.
+    fixed_point_steps: how often each step of the inversion was refined.
+    null: (T, E, m, d), what `optimise_null_text` found; index t - 1 is for the step from t.
     """
 
     latents: ChainLatents
@@ -40,6 +43,8 @@ class Chain:
     source_prompt: tuple[str, ...]
     timestep_convention: TimestepConvention
     kept: Kept | None = None
+    fixed_point_steps: int = 0
+    null: jax.Array | np.ndarray | None = None
 
     @property
     def cache_reference(self) -> bool:

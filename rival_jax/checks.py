@@ -135,6 +135,7 @@ def variation(
     timestep_convention,
     cache_reference,
     solver,
+    fixed_point_steps,
 ) -> None:
     """What `RivalPipeline.vary` is told, as far as no model is needed to judge it; None stands for a default."""
     count("num_variations", num_variations)
@@ -150,6 +151,8 @@ def variation(
     if source_prompt is not None:
         per_exemplar("source_prompt", source_prompt, exemplars)
     choice("solver", solver, SOLVERS)
+    if fixed_point_steps is not None and not (_is_whole(fixed_point_steps) and 0 <= fixed_point_steps <= 100):
+        raise InputError(f"fixed_point_steps is {fixed_point_steps!r}, but must be a whole number from 0 to 100.")
     seeds(seed, exemplars)
     if num_inference_steps is not None:
         count("num_inference_steps", num_inference_steps)
@@ -161,6 +164,14 @@ def variation(
         raise InputError(
             "reference is 'paired', but cache_reference keeps the reference of the source prompt alone; "
             "accepted with it: 'shared'."
+        )
+
+
+def no_negative_prompt(value: Any, exemplars: int) -> None:
+    """A chain with null-text embeddings has those in place of a negative prompt."""
+    if any(per_exemplar("negative_prompt", value, exemplars)):
+        raise InputError(
+            f"negative_prompt is {value!r}, but the chain has null-text embeddings in its place; leave it out."
         )
 
 

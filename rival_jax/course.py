@@ -102,6 +102,15 @@ class Known:
         return Known(SAME, SAME, (READ,) * len(self.reads))  # pyright: ignore[reportArgumentType]
 
 
+@partial(jax.tree_util.register_dataclass, data_fields=["x", "clean"], meta_fields=[])
+@dataclass(frozen=True)
+class State:
+    """What a step hands to the next: latents (e, n, y, x, c), and for a second-order step what they were cleaned to."""
+
+    x: jax.Array
+    clean: jax.Array | None = None
+
+
 def study(networks: Networks, schedule: Schedule, course: Course, *, mesh: Mesh) -> Known:
     """Reads a course that is placed on `mesh`: with the UNet, and with each ControlNet after it."""
     steps, (unet, *controls) = course.steps, networks

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import Mesh
 
 from rival_jax.attend import Keep, Plain
 from rival_jax.batches import Batch, fitting, free_bytes, in_batches
@@ -21,7 +22,7 @@ from rival_jax.memory import temporary_bytes
 from rival_jax.models.network import Network
 from rival_jax.options import Backend, TimestepConvention
 from rival_jax.reading import read
-from rival_jax.schedule import Schedule, mix
+from rival_jax.schedule import Schedule, clean_of, mix, split
 from rival_jax.shapes import ChainLatents, ExemplarLatents, ExemplarTexts
 from rival_jax.steps import Progress, chunks
 
@@ -37,6 +38,7 @@ def invert(
     num_inference_steps: int,
     timestep_convention: TimestepConvention,
     keep: bool = False,
+    fixed_point_steps: int = 0,
     backend: Backend | None = None,
     progress: Progress,
     once: bool = False,
@@ -46,9 +48,12 @@ def invert(
     In as few batches as memory allows, which are alike, so that one program serves them all. `keep` also returns what a
     reference row would compute again during generation. Under "current" it is that exactly: both tell the UNet the
     timestep at which the latents stand. Under "target" it is what the UNet made of the latents one step cleaner, told
-    the same timestep. `once` runs each program once, which is enough to have them compiled.
+    the same timestep. `fixed_point_steps` is how often each step is taken again with the noise found where it led to,
+    which is the noise that generation will find there. `once` runs each program once, which is enough to have them
+    compiled.
 
-    Source: RIVAL Eq. 5. Differs: "target" tells the UNet the timestep it steps to, as the authors' code does;
+    Source: RIVAL Eq. 5; for the refinement AIDI (https://arxiv.org/abs/2309.04907).
+    Differs: "target" tells the UNet the timestep it steps to, as the authors' code does;
     "current" the one it stands at, the equation to the letter.
     """
     exemplars, steps = len(latents_eyxc), num_inference_steps
@@ -59,6 +64,7 @@ def invert(
 
         es = batch.exemplars
         static = {"prediction_type": schedule.prediction_type, "keep": keep, "backend": backend}
+        static["fixed_point_steps"] = fixed_point_steps
         static["mesh"] = mesh_for(batch.size[0])
         x, text = (place(static["mesh"], y[es], BY_EXEMPLAR, batch.sizes) for y in (latents_eyxc, text_emd))
         chain = _climb(unet, schedule, x, text, steps, timestep_convention == "current", static, report, once)
@@ -88,8 +94,9 @@ def one_step(unet: Network, shape: tuple[int, ...], text: tuple[int, ...], **sta
     """The program of one exemplar's step, and the shapes of its arguments; latents' (y, x, c), prompts' (m, d)."""
     prompt, level = (jax.ShapeDtypeStruct(size, np.float32) for size in ((1, *text), (1,)))
     known = jax.eval_shape(partial(read, mesh=one_device()), unet, prompt, np.zeros(1, np.int32))
-    program = partial(ascend, prediction_type="epsilon", mesh=one_device(), **static)
-    return program, unet, jax.ShapeDtypeStruct((1, *shape), np.float32), known.texts, (known.times, level, level)
+    program = partial(ascend, prediction_type="epsilon", fixed_point_steps=0, mesh=one_device(), **static)
+    inputs = known.times, known.times, level, level
+    return program, unet, jax.ShapeDtypeStruct((1, *shape), np.float32), known.texts, inputs
 
 
 def _climb(
@@ -105,14 +112,14 @@ def _climb(
 ) -> tuple[jax.Array, Kept | None]:
     """One batch, from the latents x (e, y, x, c) up."""
     timesteps, levels = schedule.timesteps(steps), schedule.levels(steps)
-    told = np.concatenate([[0], timesteps] if current else [timesteps, timesteps[-1:]]).astype(np.int32)
-    known = read(unet, text_emd, told, mesh=static["mesh"])
+    known = read(unet, text_emd, np.concatenate([[0], timesteps]).astype(np.int32), mesh=static["mesh"])
+    here, ahead = known.times[:-1], known.times[1:]  # what is told at the start of each step, and at its end
     repeats, length = chunks(steps)
     parts, kept = [x[None]], []
     report(0)
     for index in range(repeats):
         at = slice(index * length, (index + 1) * length)
-        inputs = known.times[at], levels[:-1][at], levels[1:][at]
+        inputs = (here if current else ahead)[at], ahead[at], levels[:-1][at], levels[1:][at]
         if index == 0 or not once:
             x, made = ascend(unet, x, known.texts, inputs, **static)
             jax.block_until_ready(x)
@@ -120,7 +127,8 @@ def _climb(
         kept.append(made[1])  # pyright: ignore[reportPossiblyUnboundVariable]
         report((index + 1) * length)
     if static["keep"] and current:  # generation stands at the chain's end too, and never at its start
-        _, (_, last) = ascend(unet, x, known.texts, (known.times[-1:], levels[-1:], levels[-1:]), **static)
+        end = ahead[-1:], ahead[-1:], levels[-1:], levels[-1:]
+        _, (_, last) = ascend(unet, x, known.texts, end, **static)
         kept = [jax.tree.map(lambda x: x[1:], kept[0]), *kept[1:], last]
     return _joined(parts, axis=0), _joined(kept, axis=0) if static["keep"] else None
 
@@ -132,23 +140,46 @@ def _joined(parts: list[T], axis: int) -> T:
     return structure.unflatten([jnp.concatenate([part.pop(0) for part in leaves], axis) for _ in range(len(leaves[0]))])
 
 
-@partial(jax.jit, static_argnames=("prediction_type", "keep", "backend", "mesh"))
-def ascend(unet: Network, x_eyxc: jax.Array, texts: list[KeysValues], inputs, *, prediction_type, keep, backend, mesh):
-    """A few steps up the chain: the last latents, and of all steps the latents and what is kept."""
+@partial(jax.jit, static_argnames=("prediction_type", "keep", "fixed_point_steps", "backend", "mesh"))
+def ascend(
+    unet: Network,
+    x_eyxc: jax.Array,
+    texts: list[KeysValues],
+    inputs,
+    *,
+    prediction_type: str,
+    keep: bool,
+    fixed_point_steps: int,
+    backend: Backend | None,
+    mesh: Mesh,
+):
+    """A few steps up the chain: the last latents, and of all steps the latents and what is kept.
+
+    inputs: of each step the embedded timesteps told in it and where it is taken again, its level and the next one.
+    """
 
     def program(unet, x_eyxc, texts, inputs):
         network = unet.module()
 
         def step(x, inputs):
-            time_d, level, next_level = inputs
-            states: list[jax.Array] = []
-            attend = Keep(states, backend) if keep else Plain(backend)
-            prediction = network.predict(x, time_d[None], texts, attend=attend)
-            clean, noise = split(prediction, x, level, prediction_type)
-            x = mix(clean, noise, next_level)
-            return x, (x, Kept(states, noise) if keep else None)
+            time_d, ahead_d, level, next_level = inputs
+
+            def moved(at, at_level, time_d):
+                """x at the next level, by the noise that is found in `at`."""
+                states: list[jax.Array] = []
+                attend = Keep(states, backend) if keep else Plain(backend)
+                prediction = network.predict(at, time_d[None], texts, attend=attend)
+                noise = split(prediction, at, at_level, prediction_type)[1]
+                return mix(clean_of(noise, x, level), noise, next_level), Kept(states, noise) if keep else None
+
+            after, kept = moved(x, level, time_d)
+            if fixed_point_steps:
+                again = partial(moved, at_level=next_level, time_d=ahead_d)
+                after = lax.fori_loop(0, fixed_point_steps - 1, lambda _, after: again(after)[0], after)
+                after, kept = again(after)
+            return after, (after, kept)
 
         return lax.scan(step, x_eyxc, inputs)
 
-    split = over(mesh, program, (SAME, BY_EXEMPLAR, BY_EXEMPLAR, SAME), (BY_EXEMPLAR, CHAIN))
-    return split(unet, x_eyxc, texts, inputs)
+    everywhere = over(mesh, program, (SAME, BY_EXEMPLAR, BY_EXEMPLAR, SAME), (BY_EXEMPLAR, CHAIN))
+    return everywhere(unet, x_eyxc, texts, inputs)

@@ -53,12 +53,12 @@ def holes(masks: np.ndarray, factor: int) -> np.ndarray:
 
 
 def feather(masks: np.ndarray) -> np.ndarray:
-    """Weights (E, H, W) float32 of the generated pixels: 1 in the mask, falling to 0 within a 64th of the shorter side
-    around it. Of a mask that fills nothing, 0 everywhere."""
+    """Weights (E, H, W) float32 of the generated pixels: 1 in the mask and a pixel around it, then falling to 0 within
+    a 64th of the shorter side. Of a mask that fills nothing, 0 everywhere."""
     radius = max(1, min(masks.shape[1:]) // _FEATHER)
 
     def one(mask: np.ndarray) -> np.ndarray:
-        wide = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * radius + 1))
+        wide = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * radius + 3))
         return np.asarray(wide.filter(ImageFilter.BoxBlur(radius)), np.float32) / 255
 
     return np.stack([one(mask) for mask in masks])

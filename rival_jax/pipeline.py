@@ -11,71 +11,27 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rival_jax import checks, options
+from rival_jax import options
 from rival_jax.alignment import first_latents
 from rival_jax.chain import Chain
-from rival_jax.checkpoint import StableDiffusion
-from rival_jax.codec import decode, encode
+from rival_jax.codec import decode
 from rival_jax.controlnet import ControlNet
 from rival_jax.controls import with_controls
 from rival_jax.course import Course
 from rival_jax.generation import generate
-from rival_jax.images import check_images, load_images
-from rival_jax.inversion import invert, kept_bytes
+from rival_jax.images import check_images
+from rival_jax.inverter import Inverter
 from rival_jax.masks import composite, feather, holes, load_masks
-from rival_jax.options import NUM_INFERENCE_STEPS, Align, Initial, Reference, Solver, TimestepConvention
+from rival_jax.options import Align, Initial, Reference, Solver, TimestepConvention
 from rival_jax.request import Request
 from rival_jax.sampling import Watch
-from rival_jax.shapes import Pixels
-from rival_jax.stages import Stage
 from rival_jax.steps import Progress, silent
 from rival_jax.variations import Variations
 
 
 @dataclass(frozen=True)
-class RivalPipeline(StableDiffusion):
+class RivalPipeline(Inverter):
     """A Stable Diffusion checkpoint that varies real photos without training. Made by `from_pretrained`."""
-
-    def invert(
-        self,
-        images,
-        source_prompt: str | Sequence[str] = "",
-        num_inference_steps: int = NUM_INFERENCE_STEPS,
-        timestep_convention: TimestepConvention = "target",
-        height: int | None = None,
-        width: int | None = None,
-        cache_reference: bool = False,
-        *,
-        progress: Progress = silent,
-    ) -> Chain:
-        """Inverts photos along the DDIM chain, in as few batches as memory allows.
-
-        Args:
-            images: one or many PIL images, paths or uint8 arrays of any mode, size and orientation;
-                they are centre-cropped.
-            source_prompt: what the photos show; one, or one an exemplar.
-            num_inference_steps: T, the steps of the chain.
-            timestep_convention: "target" (the authors' code) or "current" (Eq. 5 to the letter).
-            height, width: of the pictures, in pixels, multiples of `factor`; None is the model's own size.
-            cache_reference: keep what a reference row would compute again in every generation from this chain, as
-                many bytes as `cache_bytes` says. Exact under "current", an approximation under "target".
-            progress: called with (stage, steps done, steps in all).
-
-        Raises InputError for any argument out of its range, before anything is computed.
-        Source: RIVAL section 3.2, Eq. 5.
-        """
-        pixels = self._load(images, height, width)
-        request = Request(
-            prompt="",
-            source_prompt=source_prompt,
-            num_inference_steps=num_inference_steps,
-            timestep_convention=timestep_convention,
-            cache_reference=cache_reference,
-            progress=progress,
-        )
-        asked = request.completed(len(pixels), self.latent_shape(*pixels.shape[1:3]), None)
-        self.schedule.timesteps(num_inference_steps)
-        return self._invert(pixels, asked)
 
     def vary(
         self,
@@ -98,6 +54,7 @@ class RivalPipeline(StableDiffusion):
         width: int | None = None,
         cache_reference: bool | None = None,
         solver: Solver = "ddim",
+        fixed_point_steps: int | None = None,
         controlnet: ControlNet | Sequence[ControlNet] | None = None,
         control_image=None,
         controlnet_scale: float | Sequence[float] = 1.0,
@@ -129,6 +86,7 @@ class RivalPipeline(StableDiffusion):
             height, width: as for `invert`; None is the chain's, or with photos the model's own size.
             cache_reference: as for `invert`; None is the chain's, or with photos False.
             solver: "ddim", or "dpm++" (DPM-Solver++ of second order) for the steps of the generation.
+            fixed_point_steps: as for `invert`; None is the chain's, or with photos 0.
             controlnet: one or several that steer the structure of what is generated.
             control_image: what a ControlNet is shown: a path, a PIL image or a uint8 array of the pictures' aspect, or
                 one of these an exemplar; with several ControlNets a list with such an entry for each.
@@ -143,7 +101,18 @@ class RivalPipeline(StableDiffusion):
         request = Request(
             *(prompt, source_prompt, negative_prompt, num_variations, num_inference_steps, guidance_scale),
             *(t_align, t_early, attention_start, initial, reference, align, seed, timestep_convention),
-            *(height, width, cache_reference, solver, controlnet, control_image, controlnet_scale, progress, watch),
+            *(
+                height,
+                width,
+                cache_reference,
+                solver,
+                fixed_point_steps,
+                controlnet,
+                control_image,
+                controlnet_scale,
+                progress,
+                watch,
+            ),
         )
         return self._draw(images_or_chain, request)
 
@@ -221,7 +190,7 @@ class RivalPipeline(StableDiffusion):
             latents = jnp.asarray(chain.latents)
             prompts = (asked.source_prompt, ("",) * exemplars, asked.prompt, asked.negative_prompt)
             texts = jnp.stack([self.embed(prompt) for prompt in prompts], axis=1)
-            course = Course(latents, texts, asked.guidance_scale, chain.kept, hole, None, controls, asked.solver)
+            course = Course(latents, texts, asked.guidance_scale, chain.kept, hole, chain.null, controls, asked.solver)
             start = first_latents(latents[-1], asked.initial, asked.seed, hole, asked.num_variations)
             final = generate(
                 networks,
@@ -238,41 +207,6 @@ class RivalPipeline(StableDiffusion):
             pictures = composite(pictures, pixels, weights)
         return Variations(pictures, final, chain, *self._judged(pictures), weights)
 
-    def cache_bytes(
-        self,
-        num_exemplars: int = 1,
-        num_inference_steps: int = NUM_INFERENCE_STEPS,
-        height: int | None = None,
-        width: int | None = None,
-    ) -> int:
-        """Bytes on the device that `cache_reference` keeps of so many photos. Raises InputError as `invert` does."""
-        for name, value in (("num_exemplars", num_exemplars), ("num_inference_steps", num_inference_steps)):
-            checks.count(name, value)
-        shape = self.latent_shape(*self._sides(height, width))
-        text = self.tokenizer.length, self.unet.config.cross_attention_dim
-        return num_exemplars * kept_bytes(self.unet, shape, text, num_inference_steps)
-
-    def reconstruct(self, chain: Chain, *, progress: Progress = silent) -> Pixels:
-        """The exemplars as plain DDIM draws them from the chain's end, uint8 (E, H, W, 3): how well they inverted.
-
-        Told the source prompt, without guidance. Raises InputError for a chain of another model.
-        """
-        checks.chain(chain, self.latent_shape(*chain.pixels.shape[1:3]))
-        with self.precision():
-            text = self.embed(chain.source_prompt)
-            latents = jnp.asarray(chain.latents)
-            course = Course(latents, jnp.stack([text] * 4, axis=1), np.ones((latents.shape[1], 1), np.float32))
-            final = generate(
-                (self.unet,),
-                self.schedule,
-                course,
-                latents[-1][:, None],
-                [(Stage("plain", "none", references=0, backend=self.attention), len(latents) - 1)],
-                progress=progress,
-                once=self.stands_in,
-            )
-            return np.asarray(decode(self.vae, final))[:, 0]
-
     def warmup(self, num_exemplars: int = 1, prompt: str = "", *, progress: Progress = silent, **arguments) -> None:
         """Compiles what `vary` of so many photos with these arguments will run, and `reconstruct` after it.
 
@@ -283,38 +217,12 @@ class RivalPipeline(StableDiffusion):
         out = short.vary(gray, prompt, **arguments, progress=progress)
         short.reconstruct(out.chain, progress=progress)
 
-    def _invert(self, pixels: Pixels, asked: Request) -> Chain:
-        """The chain of pictures that are loaded already."""
-        with self.precision():
-            latents, kept = invert(
-                self.unet,
-                self.schedule,
-                encode(self.vae, pixels),
-                self.embed(asked.source_prompt),
-                num_inference_steps=asked.num_inference_steps,
-                timestep_convention=asked.timestep_convention,
-                keep=asked.cache_reference,
-                backend=self.attention,
-                progress=asked.progress,
-                once=self.stands_in,
-            )
-        return Chain(latents, pixels, asked.source_prompt, asked.timestep_convention, kept)
-
     def _judged(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
         """The safety checker's verdicts and scores, (E, N) each, of pictures (E, N, H, W, 3)."""
         if self.safety_checker is None:
             return None, None
         nsfw, scores = self.safety_checker(pictures.reshape(-1, *pictures.shape[2:]))
         return nsfw.reshape(pictures.shape[:2]), scores.reshape(pictures.shape[:2])
-
-    def _load(self, images, height: int | None, width: int | None) -> np.ndarray:
-        return load_images(images, *self._sides(height, width))
-
-    def _sides(self, height: int | None, width: int | None) -> tuple[int, int]:
-        """What is asked for, or the model's own."""
-        sides = (("height", height), ("width", width))
-        high, wide = (checks.side(name, value, self.size, self.factor) for name, value in sides)
-        return high, wide
 
 
 def _preset(preset: Mapping[str, Any], images_or_chain, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Request:
     width: int | None = None
     cache_reference: bool | None = None
     solver: Solver = "ddim"
+    fixed_point_steps: int | None = None
     controlnet: Any = None
     control_image: Any = None
     controlnet_scale: Any = 1.0
@@ -59,6 +60,8 @@ class Request:
         if chain:
             self._check_chain(exemplars, latents, chain)
             steps, convention, keep = chain.num_inference_steps, chain.timestep_convention, chain.cache_reference
+        if chain and chain.null is not None:
+            checks.no_negative_prompt(self.negative_prompt, exemplars)
         given = {name: getattr(self, name) for name in _CHECKED}
         checks.variation(exemplars, **given, cache_reference=keep)
         if isinstance(self.initial, str) and self.initial == "inverted" and self.num_variations != 1:
@@ -78,6 +81,7 @@ class Request:
             seed=checks.seeds(self.seed, exemplars),
             timestep_convention="target" if convention is None else convention,
             cache_reference=bool(keep),
+            fixed_point_steps=chain.fixed_point_steps if chain else self.fixed_point_steps or 0,
         )
 
     def _check_chain(self, exemplars: int, latents: tuple[int, int, int], chain: Chain) -> None:
@@ -90,6 +94,7 @@ class Request:
             num_inference_steps=self.num_inference_steps,
             timestep_convention=self.timestep_convention,
             cache_reference=self.cache_reference,
+            fixed_point_steps=self.fixed_point_steps,
             height=self.height,
             width=self.width,
         )
@@ -111,6 +116,6 @@ class Request:
 _CHECKED = (
     *("prompt", "source_prompt", "negative_prompt", "num_variations", "num_inference_steps", "guidance_scale"),
     *("t_align", "t_early", "attention_start", "initial", "reference", "align", "seed", "timestep_convention"),
-    "solver",
+    *("solver", "fixed_point_steps"),
 )
 """What is in its range or not whatever the model is."""

@@ -20,7 +20,7 @@ from rival_jax.canny import canny
 from rival_jax.controlnet import ControlNet
 from rival_jax.devices import share
 from rival_jax.errors import InputError
-from rival_jax.images import check_images, load_images, opened, psnr
+from rival_jax.images import check_images, opened, psnr
 from rival_jax.info import kernels
 from rival_jax.masks import at_full_size, load_masks
 from rival_jax.pipeline import RivalPipeline

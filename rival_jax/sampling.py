@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -13,7 +13,7 @@ from jax import lax
 from jax.sharding import Mesh
 
 from rival_jax.alignment import adain
-from rival_jax.course import Course, Known, Networks, study
+from rival_jax.course import Course, Known, Networks, State, study
 from rival_jax.devices import BY_VARIATION, SAME, mesh_for, one_device, over, place
 from rival_jax.models.network import Network
 from rival_jax.reading import Read
@@ -25,15 +25,6 @@ from rival_jax.steps import chunks
 
 Watch = Callable[[int, VariationLatents], None]
 """Called with the index into the chain, T ... 0, and the latents (e, n, y, x, c) there."""
-
-
-@partial(jax.tree_util.register_dataclass, data_fields=["x", "clean"], meta_fields=[])
-@dataclass(frozen=True)
-class State:
-    """What a step hands to the next: latents (e, n, y, x, c), and for a second-order step what they were cleaned to."""
-
-    x: jax.Array
-    clean: jax.Array | None = None
 
 
 def follow(

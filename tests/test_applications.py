@@ -146,7 +146,7 @@ def test_generate_and_edit_on_the_command_line(use_pipe, tmp_path, command, name
         (("inpaint", "photo.png", "--prompt", PROMPT), "mask is missing: name a black and white picture"),
         (
             ("inpaint", "photo.png", "--prompt", PROMPT, "--mask", "small.png"),
-            "small.png is 8 x 8 pixels, but its photo",
+            "small.png is 20 x 20 pixels, but its photo",
         ),
         (("inpaint", "photo.png", "--prompt", PROMPT, "--mask", "none.png"), "none.png cannot be read (No such file"),
         (("generate", "--prompt", PROMPT), "photos is missing: name the photo"),
@@ -155,7 +155,7 @@ def test_generate_and_edit_on_the_command_line(use_pipe, tmp_path, command, name
 )
 def test_bad_arguments(use_pipe, tmp_path, arguments, message):
     save_photo(tmp_path / "photo.png", size=(40, 24))
-    Image.new("L", (8, 8)).save(tmp_path / "small.png")
+    Image.new("L", (20, 20)).save(tmp_path / "small.png")
     result = rival(*arguments)
     assert result.code == 2 and message in result.err
     assert len(result.err.strip().splitlines()) == 1

@@ -59,12 +59,12 @@ def test_a_cell_is_open_if_any_of_its_pixels_is():
 
 
 def test_feathers_lie_around_the_mask():
-    """Inside all is generated; outside weights fall to exactly 0 within twice the radius."""
+    """Inside all is generated; outside weights fall to exactly 0 within twice the radius and a pixel."""
     mask = box(512, 512, 200, 300, 200, 300)
     weights = feather(mask[None])[0]
     assert (weights[mask] == 1).all() and weights.dtype == np.float32
-    assert (weights[~box(512, 512, 192, 308, 192, 308)] == 0).all()
-    edge = weights[250, 300:308]
+    assert (weights[~box(512, 512, 191, 309, 191, 309)] == 0).all()
+    edge = weights[250, 301:309]
     assert (np.diff(edge) < 0).all() and 0 < edge[-1] < edge[0] < 1
     assert (feather(np.zeros((1, 16, 16), bool)) == 0).all() and (feather(np.ones((1, 16, 16), bool)) == 1).all()
 

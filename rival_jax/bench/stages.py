@@ -150,11 +150,13 @@ def _parts(pipe: RivalPipeline, work: Workload) -> dict[str, tuple[Callable[[], 
     mesh = mesh_for(e)
     known = read(pipe.unet, place(mesh, text, BY_EXEMPLAR), pipe.schedule.timesteps(length), mesh=mesh)
     levels = pipe.schedule.levels(length)
-    static = {"prediction_type": pipe.schedule.prediction_type, "keep": False, "backend": pipe.attention, "mesh": mesh}
+    inputs = known.times, known.times, levels[:-1], levels[1:]
+    static = {"prediction_type": pipe.schedule.prediction_type, "keep": False, "fixed_point_steps": 0}
+    static |= {"backend": pipe.attention, "mesh": mesh}
     clean = place(mesh, latents[0], BY_EXEMPLAR)
     return {
         "inversion step": (
-            partial(ascend, pipe.unet, clean, known.texts, (known.times, levels[:-1], levels[1:]), **static),
+            partial(ascend, pipe.unet, clean, known.texts, inputs, **static),
             length,
         ),
         "replace step": (steps_of(Stage("replace", "noise", 1, pipe.attention)), length),

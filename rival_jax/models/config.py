@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from rival_jax.errors import InputError
 from rival_jax.typed import typed
@@ -109,7 +109,7 @@ class DownPathConfig:
     projection_class_embeddings_input_dim: int | None = None
 
     @classmethod
-    def _read(cls, owner: str, config: dict[str, Any], own: dict[str, Any]) -> Self:
+    def _read(cls, owner: str, config: dict[str, Any], own: dict[str, Any]) -> Any:
         """From a config.json that was accepted, and the fields that are a subclass's own."""
         channels = required_list(owner, config, "block_out_channels")
         blocks = len(channels)
@@ -172,7 +172,7 @@ class UNetConfig(DownPathConfig):
         ]
 
     @classmethod
-    def from_dict(cls, config: dict[str, Any]) -> Self:
+    def from_dict(cls, config: dict[str, Any]) -> UNetConfig:
         """Reads `unet/config.json`. Raises InputError that names what is unsupported or missing."""
         owner = "UNet"
         accept(owner, config, _UNET_ACCEPTED, _UNET_KNOWN)

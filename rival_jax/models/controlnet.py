@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,7 @@ class ControlNetConfig(DownPathConfig):
     controlnet_conditioning_channel_order: Literal["rgb", "bgr"] = "rgb"
 
     @classmethod
-    def from_dict(cls, config: dict[str, Any]) -> Self:
+    def from_dict(cls, config: dict[str, Any]) -> ControlNetConfig:
         """Reads a ControlNet's `config.json`. Raises InputError that names what is unsupported or missing."""
         owner = "ControlNet"
         accept(owner, config, DOWN_PATH_ACCEPTED | _ACCEPTED, DOWN_PATH_KNOWN | _KNOWN)

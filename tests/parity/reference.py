@@ -240,7 +240,7 @@ def generate(
 
     `source`, `prompt`, `negative` are prompt embeddings. Given `empty`, the embedding of the empty prompt, the
     reference is paired: a second reference row runs under it on the same chain, and the negative rows attend to that.
-    Outside the `hole` (h, w) latents are set to the chain's after every step; `controls` steer the generated rows alone.
+    Outside the `hole` (h, w) latents are set to the chain's after each step; `controls` steer the generated rows alone.
     """
     steps = len(chain) - 1
     schedule = Schedule.read(scheduler_config, steps)

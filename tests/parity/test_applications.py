@@ -14,7 +14,7 @@ from rival_jax import ControlNet, RivalPipeline
 from rival_jax.images import load_controls
 from rival_jax.masks import holes
 
-from .checkpoints import write_checkpoint, write_controlnet
+from .checkpoints import randomise, write_checkpoint
 from .comparison import relative
 from .oracle import Oracle
 
