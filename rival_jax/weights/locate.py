@@ -13,7 +13,11 @@ from rival_jax.weights.files import FEATURE_EXTRACTOR, STEMS, choose
 
 EMBEDDED = "tiny"
 _ASSETS = Path(__file__).parent.parent / "assets"
-_ACCEPTED = f'"{EMBEDDED}", a directory in the diffusers layout, or a hub id (owner/name)'
+FILES = (".safetensors", ".ckpt", ".pt", ".bin")
+"""How the names of checkpoints in one file end."""
+_ACCEPTED = (
+    f'"{EMBEDDED}", a directory in the diffusers layout, a hub id (owner/name), or one file ({", ".join(FILES)})'
+)
 _REQUIRED = (
     "model_index.json",
     "scheduler/scheduler_config.json",
@@ -89,12 +93,12 @@ def _weight_names(names: list[str], dtypes: Mapping[str, DTypeLike]) -> list[str
     """The weight files to fetch among a repository's files: one set a network, as `choose` prefers them."""
     wanted = []
     for part, dtype in dtypes.items():
-        stem = STEMS.get(part, "model")
         inside = {name.removeprefix(f"{part}/") for name in names if name.startswith(f"{part}/")}
-        chosen = choose(inside, stem, dtype)
+        chosen = choose(inside, STEMS.get(part, "model"), dtype)
         if chosen is None:
             continue
-        shard = re.compile(rf"{stem}.*-\d+-of-\d+.*\.safetensors")
+        kind = "bin" if ".bin" in chosen else "safetensors"
+        shard = re.compile(rf"{chosen.partition('.')[0]}.*-\d+-of-\d+.*\.{kind}")
         shards = [name for name in sorted(inside) if shard.fullmatch(name) and ("fp16" in name) == ("fp16" in chosen)]
         wanted += [f"{part}/{name}" for name in (chosen, *(shards if chosen.endswith(".json") else ()))]
     return wanted
