@@ -197,7 +197,7 @@ def test_a_config_must_be_a_directory(model, sd1, tmp_path):
     save_file(sd1, file)
     with pytest.raises(InputError, match="The model .*nowhere is not a directory"):
         plans(file, "float32", model.directory / "nowhere")
-    with pytest.raises(InputError, match="The config .*m.safetensors is a weight file, not a directory"):
+    with pytest.raises(InputError, match="The config .*m.safetensors is a file; accepted: a directory"):
         plans(file, "float32", file)
 
 
