@@ -34,7 +34,8 @@ REPEATED = (
 )
 """Flags that may be repeated; they replace a config file's values, not extend them."""
 
-ModelName = Annotated[str, arg(metavar="tiny|DIR|HUB-ID")]
+ModelName = Annotated[str, arg(metavar="tiny|DIR|FILE|HUB-ID")]
+ModelConfig = Annotated[str | None, arg(metavar="DIR|HUB-ID", help_behavior_hint="")]
 Precision = Annotated[DType | None, arg(metavar="float32|bfloat16|float16", help_behavior_hint="")]
 Kernel = Annotated[Backend | None, arg(metavar="dense|cudnn|chunked|pallas", help_behavior_hint="")]
 Side = Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="")]
@@ -47,8 +48,11 @@ class Programs:
     num_variations: Annotated[int, arg(aliases=["-n"])] = 4
     """Variations of each photo."""
     model: ModelName = "tiny"
-    """The embedded model (it knows a small drawn world only), a Stable Diffusion 1.x/2.x checkpoint in the diffusers
-    layout, or a hub id."""
+    """The embedded model (it knows a small drawn world only), a Stable Diffusion 1.x/2.x checkpoint (a directory in the
+    diffusers layout, or one .safetensors, .ckpt, .pt or .bin file), or a hub id."""
+    model_config: ModelConfig = None
+    """Whose configs, tokenizer and scheduler config a model in one file is read with: a directory in the diffusers
+    layout or a hub id; by default SD 1.5 or SD 2.1, as its tensors say. A 2.x model that predicts noise needs one."""
     dtype: Precision = None
     """Type of weights and arithmetic; by default what suits the device."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
@@ -161,8 +165,10 @@ class Inpaint(Vary):
 class Info:
     """Say what a model is, how big its parts are and what memory it needs. Loads no weights, but downloads a hub id."""
 
-    model: Annotated[Positional[str], arg(metavar="[tiny|DIR|HUB-ID]")] = "tiny"
-    """The embedded model, a checkpoint in the diffusers layout, or a hub id."""
+    model: Annotated[Positional[str], arg(metavar="[tiny|DIR|FILE|HUB-ID]")] = "tiny"
+    """The embedded model, a checkpoint in the diffusers layout or in one file, or a hub id."""
+    model_config: ModelConfig = None
+    """Whose configs a model in one file is read with: a directory in the diffusers layout, or a hub id."""
     dtype: Precision = None
     """Type of weights and arithmetic; by default what suits the device."""
     num_variations: Annotated[int, arg(aliases=["-n"])] = 4

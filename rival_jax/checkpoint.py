@@ -25,6 +25,7 @@ from rival_jax.shapes import TextEmbedding
 from rival_jax.text import Tokenizer, embed
 from rival_jax.weights import SAFETY_CHECKER, TEXT_ENCODER, UNET, VAE, Part, Plan, load_state, plan, resolve, zeros
 from rival_jax.weights.files import read_json
+from rival_jax.weights.single_file import is_single_file, open_file
 
 
 @dataclass(frozen=True)
@@ -53,35 +54,42 @@ class StableDiffusion:
         dtype: DType | None = None,
         attention: Backend | None = None,
         weights: bool = True,
+        config: str | Path | None = None,
     ) -> Self:
         """Loads a model. Programs that it compiles are kept for later starts (`rival_jax.cache` says where).
 
         Args:
-            model: "tiny" (the embedded model), a directory in the diffusers layout, or a hub id.
+            model: "tiny" (the embedded model), a directory in the diffusers layout, a hub id, or one file in the
+                layout of the authors' code (`.safetensors`, or a pickle of tensors: `.ckpt`, `.pt`, `.bin`).
             dtype: of the UNet and the text encoder: "float32" (full-precision matrix products too), "bfloat16",
                 "float16", or None for what suits the device. The VAE is always float32.
             attention: the kernel of the UNet's attention, "dense", "cudnn", "chunked" or "pallas"; None chooses by
                 device, dtype and shape, as `rival_jax.kernels.choose` says.
             weights: False leaves all weights zero until `load`, which is enough to `warmup`. The safety checker's are
                 always read when they are first needed.
+            config: of a model in one file, which holds weights only: a directory in the diffusers layout or a hub id,
+                whose configs, tokenizer and scheduler config are read; None is SD 1.5, SD 2.1 (v-prediction) or SDXL,
+                as the file's tensors say.
 
         Raises InputError for a model that cannot be found or read, before any weight is loaded.
         """
         dtype = device_dtype() if dtype is None else dtype
-        directory, schedule, parts = plans(model, dtype)
+        directory, schedule, parts = plans(model, dtype, config)
         if attention is not None:
             checks.attention(attention, dtype, parts[0].config)
         tokenizer = Tokenizer.from_pretrained(directory / "tokenizer", parts[-1].config)
-        checker = SafetyChecker.from_pretrained(directory)
+        checker = None if one_file(parts) else SafetyChecker.from_pretrained(directory)
         keep_programs()
         networks = _networks(parts, load_state if weights else zeros)
         return cls(*networks, tokenizer, schedule, directory, dtype, attention, parts, not weights, checker)
 
     @classmethod
-    def structure(cls, model: str | Path = "tiny", dtype: DType | None = None) -> Self:
+    def structure(
+        cls, model: str | Path = "tiny", dtype: DType | None = None, config: str | Path | None = None
+    ) -> Self:
         """A model with shapes in place of its weights, enough to count what a run would take. Raises InputError too."""
         dtype = device_dtype() if dtype is None else dtype
-        directory, schedule, parts = plans(model, dtype)
+        directory, schedule, parts = plans(model, dtype, config)
         tokenizer = Tokenizer.from_pretrained(directory / "tokenizer", parts[-1].config)
         return cls(*_networks(parts, lambda part: part.state), tokenizer, schedule, directory, dtype, None, parts, True)
 
@@ -89,6 +97,16 @@ class StableDiffusion:
         """The same with its weights, where it was made without."""
         unet, vae, text_encoder = _networks(self.plans, load_state)
         return replace(self, unet=unet, vae=vae, text_encoder=text_encoder, stands_in=False)
+
+    @property
+    def file(self) -> Path | None:
+        """The one file that holds all weights; None where they lie in `directory`."""
+        return one_file(self.plans)
+
+    @property
+    def source(self) -> dict[str, str]:
+        """What `from_pretrained` is told to read the same files again: model, and config where that is needed."""
+        return {"model": str(self.file), "config": str(self.directory)} if self.file else {"model": str(self.directory)}
 
     @property
     def size(self) -> int:
@@ -122,19 +140,32 @@ def _networks(parts: tuple[Plan, ...], read: Callable[[Plan], nnx.State]) -> tup
     return unet, vae, text_encoder
 
 
-def plans(model: str | Path, dtype: DType) -> tuple[Path, Schedule, tuple[Plan, ...]]:
+def plans(model: str | Path, dtype: DType, config: str | Path | None = None) -> tuple[Path, Schedule, tuple[Plan, ...]]:
     """A model's directory, its schedule and its networks (UNet, VAE, text encoder), checked but not read.
 
-    Raises InputError for a model that cannot be found or does not fit its own configs.
+    Of a model in one file the directory is that of its configs. Raises InputError for a model that cannot be found or
+    does not fit its own configs.
     """
     checks.choice("dtype", dtype, DTYPES)
     wanted: dict[Part, DType] = {UNET: dtype, VAE: "float32", TEXT_ENCODER: dtype}
     fetched = wanted | {SAFETY_CHECKER: "float32"}
-    directory = resolve(model, {part.folder: part_dtype for part, part_dtype in fetched.items()})
+    single = open_file(model) if is_single_file(model) else None
+    if single:
+        directory = single.configs(config)
+    elif config is not None:
+        raise InputError(f"config ({config}) is of a model in one file, but {model} is none: it has its own configs.")
+    else:
+        directory = resolve(model, {part.folder: part_dtype for part, part_dtype in fetched.items()})
     schedule = Schedule.from_dict(read_json(directory / "scheduler" / "scheduler_config.json"))
-    made = tuple(plan(directory, part, part_dtype) for part, part_dtype in wanted.items())
+    made = tuple(plan(directory, part, part_dtype, single) for part, part_dtype in wanted.items())
     _check_fit(*(network.config for network in made))
     return directory, schedule, made
+
+
+def one_file(parts: tuple[Plan, ...]) -> Path | None:
+    """The file that holds the weights of all networks; None where each has its own."""
+    files = {file for part in parts for file in part.files}
+    return files.pop() if len(files) == 1 else None
 
 
 def _check_fit(unet: UNetConfig, vae: VAEConfig, text: TextConfig) -> None:

@@ -88,7 +88,7 @@ def _run(command: Command, console: Console) -> None:
     if isinstance(command, Info):
         from rival_jax.info import describe
 
-        print(describe(command.model, command.dtype, command.num_variations), flush=True)
+        print(describe(command.model, command.dtype, command.num_variations, command.model_config), flush=True)
     elif isinstance(command, Vary):
         _draw(command, console)
     elif isinstance(command, Action):

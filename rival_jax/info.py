@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rival_jax import wording
-from rival_jax.checkpoint import device_dtype, plans
+from rival_jax.checkpoint import device_dtype, one_file, plans
 from rival_jax.inversion import kept_bytes
 from rival_jax.kernels import choose
 from rival_jax.memory import temporary_bytes
@@ -19,12 +19,15 @@ from rival_jax.schedule import Schedule
 from rival_jax.stages import Stage
 
 
-def describe(model: str | Path, dtype: DType | None = None, num_variations: int = 4) -> str:
+def describe(
+    model: str | Path, dtype: DType | None = None, num_variations: int = 4, config: str | Path | None = None
+) -> str:
     """A few lines about a model. Raises InputError as `RivalPipeline.from_pretrained` does."""
     dtype = device_dtype() if dtype is None else dtype
-    directory, schedule, networks = plans(model, dtype)
+    directory, schedule, networks = plans(model, dtype, config)
+    file = one_file(networks)
     unet, vae, text = networks
-    checker = SafetyChecker.from_pretrained(directory)
+    checker = None if file else SafetyChecker.from_pretrained(directory)
     size = unet.config.sample_size * vae.config.factor
     step = unet.config.factor * vae.config.factor
     weights = sum(network.nbytes for network in (*networks, *([checker.plan] if checker else [])))
@@ -34,7 +37,7 @@ def describe(model: str | Path, dtype: DType | None = None, num_variations: int 
     working = temporary_bytes(*one_step(network, shape, prompt, Stage("concat", "none", 1), num_variations))
     chosen = kernels(unet.config, *shape[:2], 2 * num_variations, dtype, None)
     lines = [
-        ("model", str(directory)),
+        ("model", f"{file}, by the configs of {directory}" if file else str(directory)),
         ("pictures", f"{size} x {size} pixels by default; sides are multiples of {step}"),
         ("latents", f"{unet.config.in_channels} channels, {vae.config.factor} pixels a cell"),
         ("prompts", f"{text.config.max_position_embeddings} tokens of width {text.config.hidden_size}"),

@@ -29,7 +29,7 @@ from rival_jax.steps import Progress
 from rival_jax.variations import Variations
 from rival_jax.weights import EMBEDDED
 
-_ELSEWHERE = ("photos", "out", "model", "dtype", "config", "attention")
+_ELSEWHERE = ("photos", "out", "model", "model_config", "dtype", "config", "attention")
 _LOADED = ("controlnet", "control_image", "controlnet_scale", "mask")
 """Arguments of a command that are not arguments of `RivalPipeline.vary`, or have to be made ready for it."""
 FILES = {Vary: "variation", Generate: "generated", Edit: "edited", Inpaint: "inpainted"}
@@ -110,14 +110,14 @@ def _warn_of_flagged(out: Variations, files: list[Path]) -> None:
 def warmup(args: Warmup, progress: Progress) -> str | None:
     """Compiles what `rival vary` will run; returns where the programs are kept. Raises InputError as `run` does."""
     checks.count("photos", args.photos)
-    pipe = RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, weights=False)
+    pipe = _pipe(args, weights=False)
     pipe.warmup(args.photos, **_of_programs(args), progress=progress)
     return getattr(jax.config, "jax_compilation_cache_dir", None)
 
 
 def _load(args: Vary) -> RivalPipeline:
     """The model; on accelerators programs are compiled while weights are read, on a CPU neither would be faster."""
-    pipe = RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, weights=jax.default_backend() == "cpu")
+    pipe = _pipe(args, weights=jax.default_backend() == "cpu")
     if not pipe.stands_in:
         return pipe
 
@@ -132,6 +132,10 @@ def _load(args: Vary) -> RivalPipeline:
     loaded = pipe.load()
     aside.join()
     return loaded
+
+
+def _pipe(args: Programs, weights: bool) -> RivalPipeline:
+    return RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, weights, args.model_config)
 
 
 def _of_programs(args: Programs) -> dict[str, Any]:
@@ -199,11 +203,13 @@ def _at_full_size(args: Vary, out: Variations, folder: Path) -> dict[str, list[s
 def _described(args: Vary, pipe: RivalPipeline) -> dict:
     """What makes the run repeatable: its arguments, with nothing left to a default or a folder, files and versions."""
     photos = tuple(photo.absolute() for photo in args.photos)
+    source = {"model": EMBEDDED} if args.model == EMBEDDED else pipe.source  # of a hub id, the commit's own folder
     repeatable = replace(
         args,
         photos=photos,
         out=args.out.absolute(),
-        model=args.model if args.model == EMBEDDED else str(pipe.directory),  # of a hub id, the commit's own folder
+        model=source["model"],
+        model_config=source.get("config"),
         dtype=pipe.dtype,
         height=args.height or pipe.size,
         width=args.width or pipe.size,

@@ -26,11 +26,13 @@ from rival_jax.bench.versus import VARIANTS, Disagreement, Rival, against_torch,
 from rival_jax.cache import cache_directory, programs_in
 from rival_jax.checkpoint import device_dtype, plans
 from rival_jax.devices import share
+from rival_jax.errors import InputError
 from rival_jax.info import kernels, kernels_line
 from rival_jax.models.config import UNetConfig, VAEConfig
 from rival_jax.options import Backend, DType
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.steps import Progress
+from rival_jax.weights.single_file import is_single_file
 
 
 def bench(args: Bench, progress: Progress) -> tuple[str, bool]:
@@ -42,6 +44,8 @@ def bench(args: Bench, progress: Progress) -> tuple[str, bool]:
         checks.count(name, getattr(args, name))
     if args.against:
         check_torch()
+        if is_single_file(args.model):
+            raise InputError(f"Torch reads models in the diffusers layout here, and {args.model} is one file.")
     dtype = args.dtype or device_dtype()
     work = Workload(args.exemplars, args.num_variations, args.num_inference_steps, *_sides(args, dtype))
     with TemporaryDirectory() as scratch:
@@ -110,7 +114,7 @@ def _starting(pipe: RivalPipeline, work: Workload, scratch: Path) -> tuple[float
         pipe.warmup(work.exemplars, height=work.height, width=work.width, **work.arguments)
         cold = time.perf_counter() - start
     np.save(photos, work.photos())
-    model = {"model": str(pipe.directory), "dtype": pipe.dtype, "attention": pipe.attention}
+    model = {**pipe.source, "dtype": pipe.dtype, "attention": pipe.attention}
     request = {"images": str(photos), "prompt": PROMPT, "height": work.height, "width": work.width, **work.arguments}
     environment = {"JAX_COMPILATION_CACHE_DIR": str(programs), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
     start = time.perf_counter()

@@ -37,7 +37,7 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
     clip = args.clip or judge.EMBEDDED
     critic = judge.Judge.from_pretrained(clip)
     pipe = RivalPipeline.from_pretrained(args.model, args.dtype)
-    store = Store(prepare_folder(args.out), (pipe.directory, clip, recogniser.EMBEDDED))
+    store = Store(prepare_folder(args.out), (*map(Path, pipe.source.values()), clip, recogniser.EMBEDDED))
     experiment = Experiment.prepare(pipe, critic, args.exemplars, args.num_variations, store)
     networks = f"model {args.model} in {pipe.dtype}, judge {args.clip or 'embedded'}"
     conditions = (

@@ -19,8 +19,8 @@ from rival_jax.outputs import png_bytes
 class Store:
     """A folder of JSON files, each named by a digest of the question that its numbers answer.
 
-    `networks` are the directories of the networks in use: other or newer files there are other questions, model cards
-    aside. The program itself is not part of the digest; after a change of the method take another folder.
+    `networks` are the directories or files of the networks in use: other or newer files there are other questions,
+    model cards aside. The program itself is not part of the digest; after a change of the method take another folder.
     """
 
     folder: Path
@@ -28,7 +28,7 @@ class Store:
 
     def kept(self, name: str, question: Any, compute: Callable[[], Any]) -> Any:
         """What `compute` returns (plain JSON), from the folder if it was computed for the same `question`."""
-        inside = (file for folder in self.networks for file in folder.resolve().rglob("*"))
+        inside = (file for place in self.networks for file in (place.resolve(), *place.resolve().rglob("*")))
         files = sorted(file for file in inside if file.is_file() and file.suffix != ".md")
         stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         digest = hashlib.sha256(json.dumps([question, stamps]).encode()).hexdigest()

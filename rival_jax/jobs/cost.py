@@ -59,7 +59,7 @@ def estimate(plan: Plan) -> Estimate:
     InputError for a model that cannot be found or read.
     """
     job = plan.job
-    model = StableDiffusion.structure(job.model.name, job.model.dtype)
+    model = StableDiffusion.structure(job.model.name, job.model.dtype, job.model.config)
     sizes, unreadable = _sizes(plan, job.model.size or model.size, model.factor)
     chosen = sizes or {(model.size, model.size): 1}
     looked_at = sum(chosen.values())

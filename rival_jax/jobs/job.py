@@ -128,7 +128,9 @@ class Model(_Keys):
     """What draws."""
 
     name: str = "tiny"
-    """The embedded model, a Stable Diffusion 1.x/2.x checkpoint in the diffusers layout, or a hub id."""
+    """The embedded model, a Stable Diffusion 1.x/2.x checkpoint (in the diffusers layout, or one file), or a hub id."""
+    config: Annotated[str | None, arg(metavar="DIR|HUB-ID", help_behavior_hint="")] = None
+    """Whose configs a model in one file is read with: a directory in the diffusers layout, or a hub id."""
     dtype: Annotated[DType | None, arg(metavar="float32|bfloat16|float16", help_behavior_hint="")] = None
     """Type of weights and arithmetic; by default what suits the device."""
     size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="")] = Field(default=None, ge=16, le=4096)

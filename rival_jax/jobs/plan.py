@@ -225,13 +225,15 @@ def _anchored(job: Job) -> Job:
     def full(path: str) -> str:
         return path if "://" in path else os.path.abspath(os.path.expanduser(path))
 
-    model, clip = job.model.name, job.filters.clip
+    def full_where_there(name: str) -> str:
+        return full(name) if os.path.exists(os.path.expanduser(name)) else name
+
+    model, clip = job.model, job.filters.clip
+    places = {"name": full_where_there(model.name), "config": model.config and full_where_there(model.config)}
     changes = {
         "input": job.input.model_copy(update={"path": full(job.input.path)}),
         "output": job.output.model_copy(update={"path": full(job.output.path)}),
-        "model": job.model.model_copy(
-            update={"name": full(model) if os.path.isdir(os.path.expanduser(model)) else model}
-        ),
+        "model": model.model_copy(update=places),
         "filters": job.filters.model_copy(update={"clip": clip and full(clip)}),
     }
     return job.model_copy(update=changes)

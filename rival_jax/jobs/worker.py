@@ -81,9 +81,9 @@ class Worker:
         job = plan.job
         caption = captioner(job.caption.captioner) if job.caption.captioner else None
         judge = LabelJudge.load(plan) if job.filters.labels else None
-        pipe = RivalPipeline.from_pretrained(job.model.name, job.model.dtype)
+        pipe = RivalPipeline.from_pretrained(job.model.name, job.model.dtype, config=job.model.config)
         pipe = pipe if job.filters.nsfw else replace(pipe, safety_checker=None)
-        model = fingerprint(pipe.directory)
+        model = fingerprint(pipe.directory, pipe.file)
         plan.check_networks(model, pipe.dtype)
         return cls(plan, pipe, model, judge, caption)
 

@@ -1,9 +1,11 @@
 """Checkpoint files to network weights, and back.
 
-locate     a model's name -> its directory        rules    the conversion engine
-files      which files hold the weights           sd_keys  the key tables
-headers    what is inside a file                  load     plan, then read
-converted  a copy in final form for later starts  fingerprint  a model's files as one number
+locate       a model's name -> its directory             rules          the conversion engine
+files        which files hold the weights                sd_keys        the key tables
+single_file  all networks in one file                    original_keys  the names of their tensors
+headers      what is inside a file                       load           plan, then read
+pickles      ... where it is a pickle, without its code  stored         a tensor's place in a file
+converted    a copy in final form for later starts       fingerprint    a model's files as one number
 """
 
 from rival_jax.weights.converted import load_state

@@ -50,9 +50,7 @@ def weight_files(folder: Path, stem: str, dtype: DTypeLike) -> list[Path]:
     names = {file.name for file in folder.iterdir()}
     chosen = choose(names, stem, dtype)
     if chosen is None:
-        pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".ckpt")))
-        held = f"only {', '.join(pickles)}: pickles are not read, " if pickles else "no weights: "
-        raise InputError(f"The folder {folder} has {held}safetensors (or Flax msgpack) weights are needed.")
+        raise InputError(f"The folder {folder} has no weights: safetensors, Flax msgpack or torch .bin are needed.")
     if not chosen.endswith(".json"):
         return [folder / chosen]
     shards = read_json(folder / chosen).get("weight_map")
@@ -68,10 +66,16 @@ def choose(names: Collection[str], stem: str, dtype: DTypeLike) -> str | None:
     """Picks the weight file, or index of shards, among the file names of a folder.
 
     Plain files are preferred for float32 and half-precision variants for 16 bits; either serves where the other is
-    absent. Flax weights are the last resort.
+    absent. Flax weights come next, and pickles last: they are the only ones that could ask for anything to be run.
     """
-    plain = (f"{stem}.safetensors", f"{stem}.safetensors.index.json")
-    half = (f"{stem}.fp16.safetensors", f"{stem}.safetensors.index.fp16.json", f"{stem}.fp16.safetensors.index.json")
     flax = ("diffusion_flax_model.msgpack", "flax_model.msgpack")
-    order = (*half, *plain, *flax) if np.dtype(dtype).itemsize == 2 else (*plain, *half, *flax)
+    former = "pytorch_model" if stem == "model" else stem
+    order = (*_spellings(stem, "safetensors", dtype), *flax, *_spellings(former, "bin", dtype))
     return next((name for name in order if name in names), None)
+
+
+def _spellings(stem: str, kind: str, dtype: DTypeLike) -> tuple[str, ...]:
+    """The names of weight files of a kind and their indices, those of the wanted precision first."""
+    plain = (f"{stem}.{kind}", f"{stem}.{kind}.index.json")
+    half = (f"{stem}.fp16.{kind}", f"{stem}.{kind}.index.fp16.json", f"{stem}.fp16.{kind}.index.json")
+    return (*half, *plain) if np.dtype(dtype).itemsize == 2 else (*plain, *half)

@@ -23,25 +23,34 @@ _TOKENIZER = (
 )
 
 
-def fingerprint(directory: Path) -> str:
+def fingerprint(directory: Path, single: Path | None = None) -> str:
     """sha256 of every config and weight file that is read of a model directory in the diffusers layout, in hex.
 
     Of the lines that `sha256sum` would print for them, sorted by their names in the directory. Weights that are stored
-    in several dtypes count in all in which they may be read. Raises InputError for a network without weights.
+    in several dtypes count in all in which they may be read. A file that holds all of them, `single`, counts in their
+    place, without its name. Raises InputError for a network without weights.
     """
-    names = sorted({file.relative_to(directory).as_posix() for file in _files(directory) if file.is_file()})
-    lines = (f"{sha256(directory / name)}  {name}\n" for name in names)
+    found = _configs(directory) if single else _files(directory)
+    names = sorted({file.relative_to(directory).as_posix() for file in found if file.is_file()})
+    lines = [f"{sha256(directory / name)}  {name}\n" for name in names]
+    lines += [f"{sha256(single)}  \n"] if single else []
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _files(directory: Path) -> Iterator[Path]:
-    """What the loader reads, where it is there."""
+def _configs(directory: Path) -> Iterator[Path]:
+    """What the loader reads of any model beside weights, where it is there."""
     yield directory / "model_index.json"
     yield directory / "scheduler" / "scheduler_config.json"
     yield from (directory / "tokenizer" / name for name in _TOKENIZER)
+    yield from (directory / part / "config.json" for part in NEEDED)
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    """What the loader reads of a directory, where it is there."""
+    yield from _configs(directory)
     checker = ("safety_checker",) if has_safety_checker(directory) else ()
+    yield from (directory / part / "config.json" for part in checker)
     for part in (*NEEDED, *checker):
-        yield directory / part / "config.json"
         for dtype in _DTYPES[part]:
             yield from _weights(directory / part, STEMS[part], dtype)
     if checker:

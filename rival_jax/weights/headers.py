@@ -1,62 +1,32 @@
-"""What is inside a weight file, without reading its tensors; each is then read alone, by its place in the file.
-
-Reading at an offset rather than mapping the file keeps no more than one tensor in memory.
-"""
+"""What is inside a weight file, without reading its tensors; each is then read alone, by its place in the file."""
 
 from __future__ import annotations
 
 import json
-import math
 import mmap
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
 from rival_jax.errors import InputError
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A tensor in a file, not read yet."""
-
-    file: Path
-    offset: int
-    dtype: np.dtype
-    shape: tuple[int, ...]
-
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def read(self) -> np.ndarray:
-        """The tensor, in the file's dtype and layout."""
-        return np.fromfile(self.file, np.uint8, self.nbytes, offset=self.offset).view(self.dtype).reshape(self.shape)
+from rival_jax.weights.pickles import pickled
+from rival_jax.weights.stored import Stored
 
 
 def index(file: Path) -> dict[str, Stored]:
-    """Every tensor of a `.safetensors` or `.msgpack` file by name, nested names joined by dots.
+    """Every tensor of a weight file by name, nested names joined by dots: safetensors, Flax msgpack or a torch pickle.
 
     Raises InputError for a file that is not of its kind, or is cut short.
     """
-    read = _msgpack if file.suffix == ".msgpack" else _safetensors
+    read = {".safetensors": _safetensors, ".msgpack": _msgpack}.get(file.suffix, pickled)
     try:
         tensors = read(file)
     except InputError:
         raise
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        RecursionError,
-        struct.error,
-    ) as error:
+    except Exception as error:  # noqa: BLE001 (what a corrupt file raises depends on where it is corrupt)
         raise InputError(f"The weight file {file} is {_complaint(file)}.") from error
     end = max((tensor.offset + tensor.nbytes for tensor in tensors.values()), default=0)
     if end > file.stat().st_size:

@@ -28,8 +28,11 @@ from rival_jax.models.unet import UNet
 from rival_jax.models.vae import VAE as AutoencoderKL
 from rival_jax.weights import sd_keys
 from rival_jax.weights.files import DIFFUSERS, TRANSFORMERS, read_json, weight_files
-from rival_jax.weights.headers import Stored, index
+from rival_jax.weights.headers import index
+from rival_jax.weights.original_keys import original
 from rival_jax.weights.rules import Layout, Table, assign, dotted, leaf_paths
+from rival_jax.weights.single_file import SingleFile
+from rival_jax.weights.stored import Stored
 
 
 class Config(Protocol):
@@ -62,7 +65,8 @@ CONTROLNET = Part("", ControlNetModel, ControlNetConfig, sd_keys.CONTROLNET, DIF
 class Plan:
     """A network, where each of its leaves is stored and how, all checked; no weight is read yet.
 
-    `state` holds shapes and dtypes, `sources` a tensor and its layout under every leaf's dotted path.
+    `folder` ends in the part's name, and is only a name where all networks are in a single file. `state` holds shapes
+    and dtypes, `sources` a tensor and its layout under every leaf's dotted path.
     """
 
     folder: Path
@@ -100,21 +104,27 @@ class Plan:
         return state
 
 
-def plan(directory: Path, part: Part, dtype: DTypeLike) -> Plan:
-    """Prepares a network of the model in `directory`, with parameters in `dtype`.
+def plan(directory: Path, part: Part, dtype: DTypeLike, single: SingleFile | None = None) -> Plan:
+    """Prepares a network of the model in `directory`, with parameters in `dtype`; its weights may be in a single file.
 
     Reads the config and the headers of the weight files only. Raises InputError for what cannot be loaded.
     """
     folder = directory / part.folder
     config, network = build(part, folder / "config.json", dtype)
     graphdef, state = nnx.split(network)
-    files = weight_files(folder, part.stem, dtype)
-    tensors = _tensors(files)
-    table = sd_keys.FLAX if files[0].suffix == ".msgpack" else part.table
+    if single:
+        if isinstance(config, UNetConfig):
+            single.check_kind(config, directory)
+        place, files, tensors = single.file / part.folder, [single.file], single.tensors[part.folder]
+        table, owner = original(part.table, config), f"{single.file} ({part.folder}, by the configs of {directory})"
+    else:
+        files = weight_files(folder, part.stem, dtype)
+        place, tensors, owner = folder, _tensors(files), str(folder)
+        table = sd_keys.FLAX if files[0].suffix == ".msgpack" else part.table
     shapes = {path: leaf.shape for path, leaf in leaf_paths(state).items()}
-    assigned = assign(table, {key: tensor.shape for key, tensor in tensors.items()}, shapes, str(folder))
+    assigned = assign(table, {key: tensor.shape for key, tensor in tensors.items()}, shapes, owner)
     sources = {path: (tensors[key], layout) for path, (key, layout) in assigned.items()}
-    return Plan(folder, config, graphdef, state, sources, tuple(files))
+    return Plan(place, config, graphdef, state, sources, tuple(files))
 
 
 def build(part: Part, file: Path, dtype: DTypeLike) -> tuple[Any, nnx.Module]:

@@ -13,7 +13,11 @@ from rival_jax.weights.files import FEATURE_EXTRACTOR, NEEDED, STEMS, choose
 
 EMBEDDED = "tiny"
 _ASSETS = Path(__file__).parent.parent / "assets"
-_ACCEPTED = f'"{EMBEDDED}", a directory in the diffusers layout, or a hub id (owner/name)'
+FILES = (".safetensors", ".ckpt", ".pt", ".bin")
+"""How the names of checkpoints in one file end."""
+_ACCEPTED = (
+    f'"{EMBEDDED}", a directory in the diffusers layout, a hub id (owner/name), or one file ({", ".join(FILES)})'
+)
 _REQUIRED = (
     "model_index.json",
     "scheduler/scheduler_config.json",
@@ -111,6 +115,7 @@ def _weight_names(names: Collection[str], folder: str, stem: str, dtype: DTypeLi
     chosen = choose(inside, stem, dtype)
     if chosen is None:
         return []
-    shard = re.compile(rf"{stem}.*-\d+-of-\d+.*\.safetensors")
+    kind = "bin" if ".bin" in chosen else "safetensors"
+    shard = re.compile(rf"{chosen.partition('.')[0]}.*-\d+-of-\d+.*\.{kind}")
     shards = [name for name in sorted(inside) if shard.fullmatch(name) and ("fp16" in name) == ("fp16" in chosen)]
     return [folder + name for name in (chosen, *(shards if chosen.endswith(".json") else ()))]

@@ -75,6 +75,9 @@ TEXT = Table(
     prefix="text_model.",
 )
 
+TEXT_PROJECTED = Table((*TEXT.rules, Rule("text_projection", "weight", "kernel", LINEAR)), aliases=TEXT.aliases)
+"""SDXL's second text encoder."""
+
 CLIP = Table(
     (
         *TEXT.rules,

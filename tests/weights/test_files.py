@@ -9,12 +9,13 @@ from checkpoint import write_checker
 
 from rival_jax.errors import InputError
 from rival_jax.weights import resolve
-from rival_jax.weights.files import DIFFUSERS, choose, read_json, weight_files
+from rival_jax.weights.files import DIFFUSERS, TRANSFORMERS, choose, read_json, weight_files
 from rival_jax.weights.locate import _weight_names
 
 PLAIN, HALF = "model.safetensors", "model.fp16.safetensors"
 SHARDS, HALF_SHARDS = "model.safetensors.index.json", "model.safetensors.index.fp16.json"
 FLAX = "flax_model.msgpack"
+BIN, HALF_BIN = "pytorch_model.bin", "pytorch_model.fp16.bin"
 
 
 @pytest.mark.parametrize(
@@ -27,8 +28,13 @@ FLAX = "flax_model.msgpack"
         ({HALF_SHARDS, PLAIN}, PLAIN, HALF_SHARDS),
         ({"model.fp16.safetensors.index.json"}, *["model.fp16.safetensors.index.json"] * 2),
         ({FLAX, PLAIN}, PLAIN, PLAIN),
-        ({FLAX, "pytorch_model.bin"}, FLAX, FLAX),
-        ({"pytorch_model.bin"}, None, None),
+        ({FLAX, BIN}, FLAX, FLAX),
+        ({BIN}, BIN, BIN),
+        ({BIN, HALF_BIN}, BIN, HALF_BIN),
+        ({"pytorch_model.bin.index.json"}, *["pytorch_model.bin.index.json"] * 2),
+        ({HALF, BIN}, HALF, HALF),
+        ({PLAIN, HALF_BIN}, PLAIN, PLAIN),
+        ({"model.bin", "diffusion_pytorch_model.bin"}, None, None),
         ({"model.non_ema.safetensors", "other.safetensors"}, None, None),
     ],
 )
@@ -37,17 +43,9 @@ def test_choice(names, single, half):
     assert choose(names, "model", np.float16) == half
 
 
-def test_only_pickles(model):
-    model.remove("unet")
-    (model.directory / "unet/diffusion_pytorch_model.bin").write_bytes(b"")
-    message = r"unet has only diffusion_pytorch_model\.bin: pickles are not read, safetensors .* needed"
-    with pytest.raises(InputError, match=message):
-        weight_files(model.directory / "unet", DIFFUSERS, np.float32)
-
-
 def test_no_weights(model):
     model.remove("unet")
-    with pytest.raises(InputError, match="unet has no weights: safetensors"):
+    with pytest.raises(InputError, match=r"unet has no weights: safetensors, .* or torch \.bin are needed"):
         weight_files(model.directory / "unet", DIFFUSERS, np.float32)
 
 
@@ -97,7 +95,7 @@ def test_a_directory_that_is_no_model(model):
 @pytest.mark.parametrize("name", ["", "tinny", "a/b/c", "/no/such/place", "./nowhere", "model_index.json"])
 def test_what_is_neither_a_directory_nor_a_hub_id(model, name, monkeypatch):
     monkeypatch.chdir(model.directory / "vae" if name == "" else model.directory)
-    with pytest.raises(InputError, match='accepted: "tiny", a directory in the diffusers layout, or a hub id'):
+    with pytest.raises(InputError, match='accepted: "tiny", a directory in the diffusers layout, a hub id'):
         resolve(name or "config.json", FLOAT32)
 
 
@@ -158,6 +156,12 @@ def test_only_the_wanted_shards_are_fetched():
     half = ["unet/diffusion_pytorch_model.fp16-00001-of-00001.safetensors"]
     assert _weight_names(names + plain + half, "unet/", DIFFUSERS, np.float32) == [names[1], *plain]
     assert _weight_names(names + plain + half, "unet/", DIFFUSERS, np.float16) == [names[2], *half]
+
+
+def test_only_the_wanted_shards_of_pickles_are_fetched():
+    names = ["text_encoder/pytorch_model.bin.index.json", "text_encoder/model-00001-of-00001.safetensors"]
+    shards = [f"text_encoder/pytorch_model-0000{i}-of-00002.bin" for i in (1, 2)]
+    assert _weight_names(names + shards, "text_encoder/", TRANSFORMERS, np.float32) == [names[0], *shards]
 
 
 def test_the_hub_out_of_reach(model, monkeypatch):

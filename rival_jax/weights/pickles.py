@@ -1,0 +1,196 @@
+"""Torch's weight pickles (`.ckpt`, `.bin`, `.pt`), read without torch and without running anything that they name.
+
+Such a file is a zip archive: `<name>/data.pkl` says what there is, `<name>/data/<key>` holds the bytes of a storage.
+A pickle may name any function of any module and have it called. Here the names of tensors are answered with values of
+this file, those of a trainer's records with an object that swallows everything, and all others with one that refuses
+to be called: no module is imported, no attribute looked up.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import struct
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+from zipfile import ZIP_STORED, ZipFile
+
+import ml_dtypes
+import numpy as np
+
+from rival_jax.errors import InputError
+from rival_jax.weights.stored import Stored
+
+_DTYPES = {
+    "DoubleStorage": np.float64,
+    "FloatStorage": np.float32,
+    "HalfStorage": np.float16,
+    "BFloat16Storage": ml_dtypes.bfloat16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "ShortStorage": np.int16,
+    "CharStorage": np.int8,
+    "ByteStorage": np.uint8,
+    "BoolStorage": np.bool_,
+}
+
+_RECORDS = (
+    "numpy.dtype",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "_codecs.encode",
+    "torch.Size",
+    "torch.device",
+)
+"""What a trainer's records of steps and scores are made of, beside the weights: nobody needs it."""
+
+_FORMER = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""What torch's files began with before they were zip archives: a pickle of one number."""
+
+
+def pickled(file: Path) -> dict[str, Stored]:
+    """Every tensor of a torch pickle by name; those of a `state_dict` alone where there is one.
+
+    Raises InputError for a file in torch's former format, for one that would call anything else than what makes a
+    tensor, and for tensors that do not lie in one piece; any other error means that the file is corrupt.
+    """
+    with file.open("rb") as stream:
+        if stream.read(len(_FORMER)) == _FORMER:
+            raise InputError(
+                f"The weight file {file} is in torch's format from before 2020, which is not read: load and save it "
+                "once with today's torch, or convert it to safetensors."
+            )
+        with ZipFile(stream) as archive:
+            return _tensors(file, stream, archive)
+
+
+def _tensors(file: Path, stream: BinaryIO, archive: ZipFile) -> dict[str, Stored]:
+    (listing,) = (name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1)
+    folder = listing.removesuffix("data.pkl")
+    order = f"{folder}byteorder"
+    if order in archive.namelist() and archive.read(order) != b"little":
+        raise InputError(f"The weight file {file} was written by a big-endian machine, which is not read.")
+    content = _Unpickler(file, io.BytesIO(archive.read(listing))).load()
+    content = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    items = content.items() if isinstance(content, Mapping) else ()
+    named = {str(name): value for name, value in items if isinstance(value, _Tensor)}
+    if not named:
+        raise InputError(f"The weight file {file} holds no tensors by name.")
+    return {name: _stored(file, stream, archive, folder, name, tensor) for name, tensor in named.items()}
+
+
+class _Storage(NamedTuple):
+    dtype: str
+    key: str
+
+
+class _Tensor(NamedTuple):
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def _stored(file: Path, stream: BinaryIO, archive: ZipFile, folder: str, name: str, tensor: _Tensor) -> Stored:
+    """A tensor's place in the file."""
+    entry = archive.getinfo(f"{folder}data/{tensor.storage.key}")
+    if entry.compress_type != ZIP_STORED:
+        raise InputError(f"The weight file {file} is compressed, which torch does not do: it cannot be read in place.")
+    dtype, shape = np.dtype(_DTYPES[tensor.storage.dtype]), tuple(tensor.shape)
+    if not all(type(number) is int and number >= 0 for number in (tensor.offset, *shape)):
+        raise ValueError(f"the shape of {name} is none")
+    contiguous = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+    steps = zip(shape, tensor.strides, contiguous, strict=True)
+    if math.prod(shape) and any(size > 1 and stride != dense for size, stride, dense in steps):
+        raise InputError(
+            f"The weight file {file} stores {name} transposed or with gaps: convert the file to safetensors."
+        )
+    if (tensor.offset + math.prod(shape)) * dtype.itemsize > entry.file_size:
+        raise ValueError(f"{name} is longer than its storage")
+    stream.seek(entry.header_offset + 26)  # the archive's own header of the entry may be longer than the listing says
+    name_length, extra_length = struct.unpack("<HH", stream.read(4))
+    begin = entry.header_offset + 30 + name_length + extra_length
+    return Stored(file, begin + tensor.offset * dtype.itemsize, dtype, shape)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Answers every name of the pickle itself."""
+
+    def __init__(self, file: Path, stream: io.BytesIO):
+        super().__init__(stream)
+        self.file = file
+        self.foreign: list[str] = []
+
+    def load(self) -> Any:
+        try:
+            return super().load()
+        except (pickle.UnpicklingError, TypeError, AttributeError) as error:
+            if not self.foreign:
+                raise
+            raise self.refusal(*self.foreign) from error  # something was done with them that is done with classes
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        name = f"{module_name}.{global_name}"
+        if name == "collections.OrderedDict":
+            return OrderedDict
+        if name == "torch._utils._rebuild_tensor_v2":
+            return self.tensor
+        if name == "torch._utils._rebuild_parameter":
+            return self.parameter
+        if module_name == "torch" and global_name in _DTYPES:
+            return global_name
+        if name in _RECORDS:
+            return _Ignored()
+        self.foreign.append(name)
+        return _Foreign(self, name)
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        kind, dtype, key, _, _ = pid
+        if kind != "storage" or dtype not in _DTYPES or not isinstance(key, str):
+            raise pickle.UnpicklingError("no storage of torch's")
+        return _Storage(dtype, key)
+
+    def tensor(self, storage, offset, shape, strides, *_) -> _Tensor:
+        """In place of torch's function of seven arguments."""
+        if not isinstance(storage, _Storage):
+            raise pickle.UnpicklingError("a tensor without storage")
+        return _Tensor(storage, offset, shape, strides)
+
+    def parameter(self, tensor, *_) -> Any:
+        """In place of torch's function of three arguments."""
+        return tensor
+
+    def refusal(self, *names: str) -> InputError:
+        return InputError(
+            f"The weight file {self.file} would call {', '.join(dict.fromkeys(names))}, which may do anything: only "
+            "pickles of tensors are read, and nothing of this one was run."
+        )
+
+
+class _Ignored:
+    """Stands for a record that nobody needs: it can be called, filled and put anywhere, and stays what it is."""
+
+    __slots__ = ()
+
+    def __call__(self, *_: Any) -> _Ignored:
+        return self
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
+class _Foreign:
+    """Stands for a name that is not known here: it can be put anywhere, but not called or filled."""
+
+    __slots__ = ("_unpickler", "_name")
+
+    def __init__(self, unpickler: _Unpickler, name: str):
+        self._unpickler, self._name = unpickler, name
+
+    def __call__(self, *_: Any) -> Any:
+        raise self._unpickler.refusal(self._name)
+
+    __setstate__ = __call__
