@@ -31,10 +31,8 @@ def canny(image: object, low: float = 100, high: float = 200) -> np.ndarray:
     x, y = _gradient(np.asarray(opened(image), np.int32))
     magnitude = abs(x) + abs(y)
     candidates = (magnitude > low) & _is_crest(x, y, magnitude)
-    pieces, count = ndimage.label(candidates, structure=np.ones((3, 3)))
-    begun = np.zeros(count + 1, bool)
-    begun[pieces[candidates & (magnitude > high)]] = True
-    return np.repeat(np.where(begun[pieces], 255, 0).astype(np.uint8)[..., None], 3, axis=-1)
+    edges = ndimage.binary_propagation(candidates & (magnitude > high), np.ones((3, 3)), candidates)
+    return np.repeat(np.where(edges, 255, 0).astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def _gradient(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

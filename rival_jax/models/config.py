@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rival_jax.errors import InputError
 from rival_jax.typed import typed
@@ -108,35 +108,6 @@ class DownPathConfig:
     """Set where the checkpoint adds pooled text and size embeddings to the time embedding (SDXL)."""
     projection_class_embeddings_input_dim: int | None = None
 
-    @classmethod
-    def _read(cls, owner: str, config: dict[str, Any], own: dict[str, Any]) -> Any:
-        """From a config.json that was accepted, and the fields that are a subclass's own."""
-        channels = required_list(owner, config, "block_out_channels")
-        blocks = len(channels)
-        if config.get("addition_embed_type") and not config.get("projection_class_embeddings_input_dim"):
-            raise InputError(f"The {owner} config's addition_embed_type needs projection_class_embeddings_input_dim.")
-        heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
-        fields = dict(
-            in_channels=config.get("in_channels", 4),
-            block_out_channels=channels,
-            layers_per_block=_per_block(owner, "layers_per_block", config.get("layers_per_block", 2), blocks),
-            attention_heads=_per_block(owner, "attention_head_dim", heads, blocks),
-            transformer_depths=_depths(owner, config, _block_types(owner, config, "down_block_types", _DOWN_TYPES)),
-            mid_depth=_transformer_layers(owner, config)[-1],
-            cross_attention_dim=required(owner, config, "cross_attention_dim"),
-            use_linear_projection=bool(config.get("use_linear_projection", False)),
-            norm_num_groups=config.get("norm_num_groups", 32),
-            norm_eps=config.get("norm_eps", 1e-5),
-            flip_sin_to_cos=config.get("flip_sin_to_cos", True),
-            freq_shift=config.get("freq_shift", 0),
-            addition_time_embed_dim=config.get("addition_time_embed_dim"),
-            projection_class_embeddings_input_dim=config.get("projection_class_embeddings_input_dim"),
-        )
-        made = cls(**typed(f"The {owner} config's", fields | own, cls))
-        check_divides(owner, "attention_head_dim", made.attention_heads, channels)
-        check_divides(owner, "norm_num_groups", (made.norm_num_groups,) * blocks, channels)
-        return made
-
     @property
     def skip_channels(self) -> tuple[int, ...]:
         """The widths of what the up path meets again, in the order of making."""
@@ -149,6 +120,38 @@ class DownPathConfig:
     def factor(self) -> int:
         """The latents' sides must be multiples of this."""
         return 2 ** (len(self.block_out_channels) - 1)
+
+
+_Config = TypeVar("_Config", bound=DownPathConfig)
+
+
+def read_down_path(cls: type[_Config], owner: str, config: dict[str, Any], own: dict[str, Any]) -> _Config:
+    """A config from a config.json that was accepted, and the fields that are `cls`'s own."""
+    channels = required_list(owner, config, "block_out_channels")
+    blocks = len(channels)
+    if config.get("addition_embed_type") and not config.get("projection_class_embeddings_input_dim"):
+        raise InputError(f"The {owner} config's addition_embed_type needs projection_class_embeddings_input_dim.")
+    heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
+    fields = dict(
+        in_channels=config.get("in_channels", 4),
+        block_out_channels=channels,
+        layers_per_block=_per_block(owner, "layers_per_block", config.get("layers_per_block", 2), blocks),
+        attention_heads=_per_block(owner, "attention_head_dim", heads, blocks),
+        transformer_depths=_depths(owner, config, _block_types(owner, config, "down_block_types", _DOWN_TYPES)),
+        mid_depth=_transformer_layers(owner, config)[-1],
+        cross_attention_dim=required(owner, config, "cross_attention_dim"),
+        use_linear_projection=bool(config.get("use_linear_projection", False)),
+        norm_num_groups=config.get("norm_num_groups", 32),
+        norm_eps=config.get("norm_eps", 1e-5),
+        flip_sin_to_cos=config.get("flip_sin_to_cos", True),
+        freq_shift=config.get("freq_shift", 0),
+        addition_time_embed_dim=config.get("addition_time_embed_dim"),
+        projection_class_embeddings_input_dim=config.get("projection_class_embeddings_input_dim"),
+    )
+    made = cls(**typed(f"The {owner} config's", fields | own, cls))
+    check_divides(owner, "attention_head_dim", made.attention_heads, channels)
+    check_divides(owner, "norm_num_groups", (made.norm_num_groups,) * blocks, channels)
+    return made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +185,7 @@ class UNetConfig(DownPathConfig):
             "out_channels": config.get("out_channels", 4),
             "up_depths": _depths(owner, config, reversed(up)),
         }
-        return cls._read(owner, config, own)
+        return read_down_path(cls, owner, config, own)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,14 @@ from flax import nnx
 
 from rival_jax.kernels import KeysValues
 from rival_jax.models.attention import Attend, Prefix, plain
-from rival_jax.models.config import DOWN_PATH_ACCEPTED, DOWN_PATH_KNOWN, DownPathConfig, accept, required_list
+from rival_jax.models.config import (
+    DOWN_PATH_ACCEPTED,
+    DOWN_PATH_KNOWN,
+    DownPathConfig,
+    accept,
+    read_down_path,
+    required_list,
+)
 from rival_jax.models.down_path import DownPath
 from rival_jax.models.layers import conv
 from rival_jax.models.unet import Residuals
@@ -37,7 +44,7 @@ class ControlNetConfig(DownPathConfig):
         accept(owner, config, DOWN_PATH_ACCEPTED | _ACCEPTED, DOWN_PATH_KNOWN | _KNOWN)
         order, widths = "controlnet_conditioning_channel_order", "conditioning_embedding_out_channels"
         own = {order: config.get(order, "rgb"), widths: required_list(owner, config, widths)}
-        return cls._read(owner, config, own)
+        return read_down_path(cls, owner, config, own)
 
     @property
     def image_factor(self) -> int:

@@ -53,8 +53,7 @@ def predict(control: Network, unet: Network, x, timestep, text, image, added, sc
     made, middle = control.predict(x, control.embed_time(timestep, added), control.read(text), condition)
     residuals = [scale * each for each in made], scale * middle
     time, texts = unet.embed_time(timestep, added), unet.read(text)
-    plain = unet.predict(x, time, texts)
-    return made, middle, unet.predict(x, time, texts, residuals=residuals), plain
+    return made, middle, unet.predict(x, time, texts, residuals=residuals)
 
 
 @torch.no_grad()
@@ -96,8 +95,8 @@ def test_residuals_and_the_prediction_with_them(kind: str, tmp_path: Path) -> No
     found = predict(ours.network, network, x, timestep, text, image, added, jnp.float32(0.7))
     assert len(found[0]) == len(down)
     pairs = {f"skip {number}": pair for number, pair in enumerate(zip(found[0], down, strict=True))}
-    pairs |= {"middle": (found[1], middle), "prediction": (found[2], followed), "alone": (found[3], alone)}
+    pairs |= {"middle": (found[1], middle), "prediction": (found[2], followed)}
     errors = {what: relative(mine, nhwc(others)) for what, (mine, others) in pairs.items()}
     print(f"\n{kind}: largest of {len(down)} skips {max(list(errors.values())[: len(down)]):.1e}, "
-          + ", ".join(f"{what} {errors[what]:.1e}" for what in ("middle", "prediction", "alone")))  # fmt: skip
+          + ", ".join(f"{what} {errors[what]:.1e}" for what in ("middle", "prediction")))  # fmt: skip
     assert max(errors.values()) <= LIMIT, errors
