@@ -4,6 +4,8 @@ locate     a model's name -> its directory        rules    the conversion engine
 files      which files hold the weights           sd_keys  the key tables
 headers    what is inside a file                  load     plan, then read
 converted  a copy in final form for later starts  fingerprint  a model's files as one number
+lora       LoRA files merged into networks        lora_keys    how they name the layers
+textual_inversion  vectors for new tokens
 """
 
 from rival_jax.weights.converted import load_state

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.typing import DTypeLike
 
 from rival_jax.devices import everywhere
@@ -27,7 +26,7 @@ from rival_jax.models.vae import VAE as AutoencoderKL
 from rival_jax.weights import sd_keys
 from rival_jax.weights.files import read_json, weight_files
 from rival_jax.weights.headers import Stored, index
-from rival_jax.weights.rules import Layout, Table, assign, dotted, leaf_paths
+from rival_jax.weights.rules import Layout, Table, assign, leaf_paths, with_leaves
 
 
 class Config(Protocol):
@@ -90,10 +89,7 @@ class Plan:
 
     def fill(self, leaves: Mapping[str, jax.Array]) -> nnx.State:
         """The state with a value for every leaf."""
-        paths = flatten_dict(nnx.to_pure_dict(self.state))
-        state = jax.tree.map(lambda leaf: leaf, self.state)
-        nnx.replace_by_pure_dict(state, unflatten_dict({path: leaves[dotted(path)] for path in paths}))
-        return state
+        return with_leaves(self.state, leaves)
 
 
 def plan(directory: Path, part: Part, dtype: DTypeLike) -> Plan:
