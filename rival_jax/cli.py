@@ -16,7 +16,7 @@ import tyro
 from rich.console import Console
 
 from rival_jax import samples
-from rival_jax.arguments import REPEATED, Bench, Info, Programs, Reproduce, Vary, Warmup
+from rival_jax.arguments import READ, REPEATED, Bench, Info, Programs, Reproduce, Vary, Warmup
 from rival_jax.errors import InputError, JobError
 from rival_jax.jobs.command import Action, Augment, parse, perform
 
@@ -137,8 +137,9 @@ def _parse(arguments: list[str]) -> Command:
     emptied = replace(defaults, **dict.fromkeys(REPEATED, ()))
     command = tyro.cli(Vary, args=rest, default=emptied, prog="rival vary")
     command = replace(command, **{name: getattr(command, name) or getattr(defaults, name) for name in REPEATED})
-    if command.photos == defaults.photos:
-        check_unchanged(config)
+    for name in READ:
+        if getattr(command, name) == getattr(defaults, name):
+            check_unchanged(config, name)
     return command
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 
 from rival_jax import checks, outputs, record
-from rival_jax.arguments import REPEATED, Programs, Vary, Warmup
+from rival_jax.arguments import READ, REPEATED, Programs, Vary, Warmup
 from rival_jax.devices import share
 from rival_jax.images import check_images, psnr
 from rival_jax.info import kernels
@@ -24,7 +24,7 @@ from rival_jax.sheets import contact_sheet
 from rival_jax.steps import Progress
 from rival_jax.weights import EMBEDDED
 
-_ELSEWHERE = ("photos", "out", "model", "dtype", "config", "attention")
+_ELSEWHERE = ("photos", "out", "model", "dtype", "config", "attention", "lora", "lora_scale", "textual_inversion")
 """Arguments of the command that are not arguments of `RivalPipeline.vary`."""
 
 
@@ -68,6 +68,8 @@ def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
     clock("loading", 0, 1)
     pipe = _load(args)
     clock("loading", 1, 1)
+    for token in pipe.tokenizer.unused((*args.prompt, *args.source_prompt, *args.negative_prompt)):
+        warnings.warn(f"No prompt has the token {token!r}, so its textual inversion changes nothing.", stacklevel=2)
     content = _described(args, pipe)
     if args.cache_reference:
         size = pipe.cache_bytes(len(args.photos), args.num_inference_steps, args.height, args.width)
@@ -100,7 +102,9 @@ def _warn_of_flagged(out: Variations, files: list[Path]) -> None:
 def warmup(args: Warmup, progress: Progress) -> str | None:
     """Compiles what `rival vary` will run; returns where the programs are kept. Raises InputError as `run` does."""
     checks.count("photos", args.photos)
-    pipe = RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, weights=False)
+    customised = bool(args.lora or args.textual_inversion)  # which is done to weights
+    pipe = RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, weights=customised)
+    pipe = _customised(pipe, args)
     pipe.warmup(args.photos, **_of_programs(args), progress=progress)
     return getattr(jax.config, "jax_compilation_cache_dir", None)
 
@@ -109,7 +113,7 @@ def _load(args: Vary) -> RivalPipeline:
     """The model; on accelerators programs are compiled while weights are read, on a CPU neither would be faster."""
     pipe = RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, weights=jax.default_backend() == "cpu")
     if not pipe.stands_in:
-        return pipe
+        return _customised(pipe, args)
 
     def compile_what_fits() -> None:
         with suppress(Exception):  # of memory, say: what matters the run itself will meet again
@@ -117,9 +121,18 @@ def _load(args: Vary) -> RivalPipeline:
 
     aside = Thread(target=compile_what_fits, daemon=True)  # nobody waits for it after an error or Ctrl-C
     aside.start()
-    loaded = pipe.load()
+    loaded = _customised(pipe.load(), args)
     aside.join()
     return loaded
+
+
+def _customised(pipe: RivalPipeline, args: Programs) -> RivalPipeline:
+    """The model with the concepts that were asked for."""
+    if args.lora:
+        pipe = pipe.load_lora_weights(args.lora, args.lora_scale)
+    for file in args.textual_inversion:
+        pipe = pipe.load_textual_inversion(file)
+    return pipe
 
 
 def _of_programs(args: Programs) -> dict[str, Any]:
@@ -141,6 +154,8 @@ def _described(args: Vary, pipe: RivalPipeline) -> dict:
     repeatable = replace(
         args,
         photos=photos,
+        lora=tuple(file.absolute() for file in args.lora),
+        textual_inversion=tuple(file.absolute() for file in args.textual_inversion),
         out=args.out.absolute(),
         model=args.model if args.model == EMBEDDED else str(pipe.directory),  # of a hub id, the commit's own folder
         dtype=pipe.dtype,
@@ -154,7 +169,7 @@ def _described(args: Vary, pipe: RivalPipeline) -> dict:
     return {
         "command": "rival vary",
         "arguments": {name: value for name, value in asdict(repeatable).items() if value is not None},
-        "photos": [{"path": photo, "sha256": record.sha256(photo)} for photo in photos],
+        **{name: record.files(getattr(repeatable, name)) for name in READ},
         "device": f"{jax.local_device_count()} x {device.device_kind} ({device.platform})",
         "attention": kernels(pipe.unet.config, *sides, rows, pipe.dtype, pipe.attention),
         "versions": record.versions(),
