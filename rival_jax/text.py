@@ -57,8 +57,9 @@ class Tokenizer:
         """
         names = [token, *(f"{token}_{number}" for number in range(1, vectors))]
         known = {name.lower() for name in self.tokenizer.get_vocab()}
-        if not token.strip() or (taken := [name for name in (*names, f"{token}_1") if name.lower() in known]):
-            what = f"{taken[0]!r} is a token of the model already" if token.strip() else f"{token!r} is no token"
+        taken = [name for name in (*names, f"{token}_1") if name.lower() in known]
+        if taken or not token.strip():
+            what = f"{taken[0]!r} is a token of the model already" if taken else f"{token!r} is no token"
             raise InputError(f"{what}; accepted: a word of its own, such as '<my-cat>'.")
         first = len(self.tokenizer)
         if first > self.vocab_size:
