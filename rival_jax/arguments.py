@@ -34,10 +34,14 @@ REPEATED = (
 )
 """Flags that may be repeated; they replace a config file's values, not extend them."""
 
+READ = ("photos", "mask", "control_image", "lora", "textual_inversion")
+"""Files whose sha256 a record has."""
+
 ModelName = Annotated[str, arg(metavar="tiny|DIR|FILE|HUB-ID")]
 ModelConfig = Annotated[str | None, arg(metavar="DIR|HUB-ID", help_behavior_hint="")]
 Precision = Annotated[DType | None, arg(metavar="float32|bfloat16|float16", help_behavior_hint="")]
 Kernel = Annotated[Backend | None, arg(metavar="dense|cudnn|chunked|pallas", help_behavior_hint="")]
+Files = Annotated[tuple[Path, ...], arg(metavar="FILE ...", help_behavior_hint="")]
 Side = Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="")]
 
 
@@ -57,6 +61,13 @@ class Programs:
     """Type of weights and arithmetic; by default what suits the device."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A preset (TOML) or the run.json of an earlier run; flags win over it."""
+    lora: Files = ()
+    """LoRA files to merge into the model, in diffusers' or kohya's layout (safetensors)."""
+    lora_scale: Annotated[tuple[float, ...], arg(metavar="SCALE ...", help_behavior_hint="")] = (1.0,)
+    """How strongly; one for all LoRA files, or one a file. By default 1; 0 changes nothing."""
+    textual_inversion: Files = ()
+    """Textual inversions, each of which gives prompts one word more: the token in diffusers' files, the file's name
+    without its ending in AUTOMATIC1111's."""
     num_inference_steps: int = NUM_INFERENCE_STEPS
     """Steps of inversion and of generation."""
     t_align: float = 600

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +23,20 @@ from rival_jax.safety import SafetyChecker
 from rival_jax.schedule import Schedule
 from rival_jax.shapes import TextEmbedding
 from rival_jax.text import Tokenizer, embed
-from rival_jax.weights import SAFETY_CHECKER, TEXT_ENCODER, UNET, VAE, Part, Plan, load_state, plan, resolve, zeros
+from rival_jax.weights import (
+    SAFETY_CHECKER,
+    TEXT_ENCODER,
+    UNET,
+    VAE,
+    Part,
+    Plan,
+    load_state,
+    lora,
+    plan,
+    resolve,
+    textual_inversion,
+    zeros,
+)
 from rival_jax.weights.files import read_json
 from rival_jax.weights.single_file import is_single_file, open_file
 
@@ -97,6 +110,47 @@ class StableDiffusion:
         """The same with its weights, where it was made without."""
         unet, vae, text_encoder = _networks(self.plans, load_state)
         return replace(self, unet=unet, vae=vae, text_encoder=text_encoder, stands_in=False)
+
+    def load_lora_weights(self, paths: str | Path | Sequence[str | Path], scale: float | Sequence[float] = 1.0) -> Self:
+        """The same with LoRA files merged into the UNet and the text encoder: W + scale * alpha / rank * up @ down.
+
+        Args:
+            paths: one file or several, in diffusers' (peft's) or kohya's layout.
+            scale: one for all files, or one a file; 0 changes nothing.
+
+        Raises InputError for a file that cannot be read or does not fit the model, before anything is merged.
+        Source: LoRA, Eq. 3 (arXiv 2106.09685).
+        """
+        self._check_weights()
+        files = [paths] if isinstance(paths, str | Path) else paths
+        scales = checks.scales(scale, len(files))
+        networks = {"unet": self.unet, "text_encoder": self.text_encoder}
+        merged = lora.merge(networks, list(zip((Path(file).expanduser() for file in files), scales, strict=True)))
+        return replace(self, **merged)
+
+    def load_textual_inversion(self, path: str | Path, token: str | None = None) -> Self:
+        """The same with one token more, whose vectors are those of a textual inversion file.
+
+        Args:
+            path: a file of diffusers' or AUTOMATIC1111's.
+            token: what stands for the concept in prompts; None is the file's own token, or else its stem.
+
+        Raises InputError for a file that cannot be read or is of another model, and for a token that is known already.
+        Source: Textual Inversion, section 4 (arXiv 2208.01618).
+        """
+        self._check_weights()
+        file = Path(path).expanduser()
+        own, vectors = textual_inversion.read(file, self.text_encoder.config.hidden_size)
+        try:
+            tokenizer = self.tokenizer.with_token(own if token is None else token, len(vectors))
+        except InputError as error:
+            raise InputError(f"The textual inversion {file} cannot be loaded: {error}") from error
+        text_encoder = textual_inversion.with_vectors(self.text_encoder, len(self.tokenizer.tokenizer), vectors)
+        return replace(self, text_encoder=text_encoder, tokenizer=tokenizer)
+
+    def _check_weights(self) -> None:
+        if self.stands_in:
+            raise InputError("The pipeline was made without weights, so none can be changed; call `load` first.")
 
     @property
     def file(self) -> Path | None:

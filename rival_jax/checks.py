@@ -99,6 +99,17 @@ def finite(name: str, value: Any) -> None:
         raise InputError(f"{name} is {value!r}, but must be a finite number.")
 
 
+def scales(value: Any, files: int) -> tuple[float, ...]:
+    """One LoRA scale for all files, or one a file, as one a file."""
+    values = tuple(value) if np.iterable(value) else (value,) * files
+    values = values * files if len(values) == 1 else values
+    if len(values) != files:
+        raise InputError(f"lora_scale has {len(values)} entries for {files} files; give one, or one a file.")
+    for scale in values:
+        finite("lora_scale", scale)
+    return tuple(map(float, values))
+
+
 def choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     """One of a few words."""
     if not isinstance(value, str) or value not in choices:

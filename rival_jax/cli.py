@@ -16,7 +16,7 @@ import tyro
 from rich.console import Console
 
 from rival_jax import samples
-from rival_jax.arguments import REPEATED, Bench, Edit, Generate, Info, Inpaint, Programs, Reproduce, Vary, Warmup
+from rival_jax.arguments import READ, REPEATED, Bench, Edit, Generate, Info, Inpaint, Programs, Reproduce, Vary, Warmup
 from rival_jax.errors import InputError, JobError
 from rival_jax.jobs.command import Action, Augment, parse, perform
 
@@ -137,12 +137,14 @@ def _parse(arguments: list[str]) -> Command:
         return tyro.cli(Warmup, args=rest, default=Warmup(**kept), prog="rival warmup")
     [name] = [name for name, application in _APPLICATIONS.items() if application is kind]
     rest = arguments[arguments.index(name) + 1 :]
-    repeated = [field.name for field in fields(kind) if field.name in REPEATED]
+    names = [field.name for field in fields(kind)]
+    repeated = [name for name in names if name in REPEATED]
     emptied = replace(defaults, **dict.fromkeys(repeated, ()))
     command = tyro.cli(kind, args=rest, default=emptied, prog=f"rival {name}")
     command = replace(command, **{name: getattr(command, name) or getattr(defaults, name) for name in repeated})
-    if command.photos == defaults.photos:
-        check_unchanged(config)
+    for name in names:
+        if name in READ and getattr(command, name) == getattr(defaults, name):
+            check_unchanged(config, name)
     return command
 
 

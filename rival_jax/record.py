@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -34,17 +34,25 @@ def to_json(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, indent=2, default=str, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
-def check_unchanged(path: Path) -> None:
-    """Raises InputError where a photo of an earlier run (`run.json`) is not the file it was; presets name none."""
+def files(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """What a record says of files that a run has read."""
+    return [{"path": path, "sha256": sha256(path)} for path in paths]
+
+
+def check_unchanged(path: Path, role: str) -> None:
+    """Raises InputError where a file of an earlier run (`run.json`), one of its "photos" say, is not what it was.
+
+    Presets name none.
+    """
     if path.suffix != ".json":
         return
     try:
-        photos = [(Path(photo["path"]), photo["sha256"]) for photo in read_file(path).get("photos", [])]
+        named = [(Path(file["path"]), file["sha256"]) for file in read_file(path).get(role, [])]
     except (TypeError, KeyError) as error:
-        raise InputError(f"The config file {path} does not say path and sha256 of its photos.") from error
-    for photo, digest in photos:
-        if photo.is_file() and sha256(photo) != digest:
-            raise InputError(f"The photo {photo} has changed since {path} was written, so the run cannot be repeated.")
+        raise InputError(f"The config file {path} does not say path and sha256 of its {role}.") from error
+    for file, digest in named:
+        if file.is_file() and sha256(file) != digest:
+            raise InputError(f"The file {file} has changed since {path} was written, so the run cannot be repeated.")
 
 
 def read_settings(path: Path, schema: type) -> dict[str, Any]:

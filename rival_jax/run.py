@@ -15,7 +15,7 @@ from typing import Any
 import jax
 
 from rival_jax import checks, outputs, record
-from rival_jax.arguments import REPEATED, Edit, Generate, Inpaint, Programs, Vary, Warmup
+from rival_jax.arguments import READ, REPEATED, Edit, Generate, Inpaint, Programs, Vary, Warmup
 from rival_jax.canny import canny
 from rival_jax.controlnet import ControlNet
 from rival_jax.devices import share
@@ -29,9 +29,13 @@ from rival_jax.steps import Progress
 from rival_jax.variations import Variations
 from rival_jax.weights import EMBEDDED
 
-_ELSEWHERE = ("photos", "out", "model", "model_config", "dtype", "config", "attention")
-_LOADED = ("controlnet", "control_image", "controlnet_scale", "mask")
+_ELSEWHERE = (
+    *("photos", "out", "config", "model", "model_config", "dtype", "attention"),
+    *("lora", "lora_scale", "textual_inversion", "controlnet", "control_image", "controlnet_scale", "mask"),
+)
 """Arguments of a command that are not arguments of `RivalPipeline.vary`, or have to be made ready for it."""
+CANNY = "canny"
+"""The control image that is made of the photo itself."""
 FILES = {Vary: "variation", Generate: "generated", Edit: "edited", Inpaint: "inpainted"}
 """What an application's pictures are called."""
 
@@ -67,7 +71,7 @@ def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
         negative_prompt=args.negative_prompt or ("",),
         seed=args.seed or (0,),
     )
-    settings = {name: value for name, value in asdict(args).items() if name not in _ELSEWHERE + _LOADED}
+    settings = {name: value for name, value in asdict(args).items() if name not in _ELSEWHERE}
     for name in settings.keys() & set(REPEATED):
         settings[name] = settings[name][0] if len(settings[name]) == 1 else settings[name]
     _check(args, settings)
@@ -76,6 +80,8 @@ def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
     clock("loading", 0, 1)
     pipe = _load(args)
     clock("loading", 1, 1)
+    for token in pipe.tokenizer.unused((*args.prompt, *args.source_prompt, *args.negative_prompt)):
+        warnings.warn(f"No prompt has the token {token!r}, so its textual inversion changes nothing.", stacklevel=2)
     content = _described(args, pipe)
     if args.cache_reference:
         size = pipe.cache_bytes(len(args.photos), args.num_inference_steps, args.height, args.width)
@@ -110,7 +116,8 @@ def _warn_of_flagged(out: Variations, files: list[Path]) -> None:
 def warmup(args: Warmup, progress: Progress) -> str | None:
     """Compiles what `rival vary` will run; returns where the programs are kept. Raises InputError as `run` does."""
     checks.count("photos", args.photos)
-    pipe = _pipe(args, weights=False)
+    customised = bool(args.lora or args.textual_inversion)  # which is done to weights
+    pipe = _customised(_pipe(args, weights=customised), args)
     pipe.warmup(args.photos, **_of_programs(args), progress=progress)
     return getattr(jax.config, "jax_compilation_cache_dir", None)
 
@@ -119,23 +126,32 @@ def _load(args: Vary) -> RivalPipeline:
     """The model; on accelerators programs are compiled while weights are read, on a CPU neither would be faster."""
     pipe = _pipe(args, weights=jax.default_backend() == "cpu")
     if not pipe.stands_in:
-        return pipe
+        return _customised(pipe, args)
 
     def compile_what_fits() -> None:
         with suppress(Exception):  # of memory, say: what matters the run itself will meet again
             pipe.warmup(len(args.photos), **_of_programs(args))
 
     if isinstance(args, Inpaint) or args.controlnet:  # their programs are others
-        return pipe.load()
+        return _customised(pipe.load(), args)
     aside = Thread(target=compile_what_fits, daemon=True)  # nobody waits for it after an error or Ctrl-C
     aside.start()
-    loaded = pipe.load()
+    loaded = _customised(pipe.load(), args)
     aside.join()
     return loaded
 
 
 def _pipe(args: Programs, weights: bool) -> RivalPipeline:
     return RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, weights, args.model_config)
+
+
+def _customised(pipe: RivalPipeline, args: Programs) -> RivalPipeline:
+    """The model with the concepts that were asked for."""
+    if args.lora:
+        pipe = pipe.load_lora_weights(args.lora, args.lora_scale)
+    for file in args.textual_inversion:
+        pipe = pipe.load_textual_inversion(file)
+    return pipe
 
 
 def _of_programs(args: Programs) -> dict[str, Any]:
@@ -173,7 +189,7 @@ def _controls(args: Vary, pipe: RivalPipeline) -> dict[str, Any]:
         images = args.control_image[net * each : (net + 1) * each] * (photos // each)
         shown.append(
             [
-                canny(opened(photo)) if image == "canny" else Path(image)
+                canny(opened(photo)) if image == CANNY else Path(image)
                 for image, photo in zip(images, args.photos, strict=True)
             ]
         )
@@ -202,11 +218,13 @@ def _at_full_size(args: Vary, out: Variations, folder: Path) -> dict[str, list[s
 
 def _described(args: Vary, pipe: RivalPipeline) -> dict:
     """What makes the run repeatable: its arguments, with nothing left to a default or a folder, files and versions."""
-    photos = tuple(photo.absolute() for photo in args.photos)
+    given = {name: getattr(args, name) for name in READ if hasattr(args, name)}
+    read = {name: tuple(map(_absolute, files)) for name, files in given.items()}
     source = {"model": EMBEDDED} if args.model == EMBEDDED else pipe.source  # of a hub id, the commit's own folder
     repeatable = replace(
         args,
-        photos=photos,
+        **read,
+        controlnet=tuple(str(Path(net).absolute()) if Path(net).is_dir() else net for net in args.controlnet),
         out=args.out.absolute(),
         model=source["model"],
         model_config=source.get("config"),
@@ -217,12 +235,16 @@ def _described(args: Vary, pipe: RivalPipeline) -> dict:
     )
     device = jax.devices()[0]
     sides = pipe.latent_shape(args.height or pipe.size, args.width or pipe.size)[:2]
-    rows = 2 * math.prod(share(len(photos), args.num_variations))
+    rows = 2 * math.prod(share(len(args.photos), args.num_variations))
     return {
         "command": f"rival {type(args).__name__.lower()}",
         "arguments": {name: value for name, value in asdict(repeatable).items() if value is not None},
-        "photos": [{"path": photo, "sha256": record.sha256(photo)} for photo in photos],
+        **{name: record.files(Path(file) for file in files if file != CANNY) for name, files in read.items()},
         "device": f"{jax.local_device_count()} x {device.device_kind} ({device.platform})",
         "attention": kernels(pipe.unet.config, *sides, rows, pipe.dtype, pipe.attention),
         "versions": record.versions(),
     }
+
+
+def _absolute(file: Path | str) -> Path | str:
+    return file if file == CANNY else type(file)(Path(file).absolute())

@@ -104,7 +104,7 @@ def test_files_that_cannot_be_read(tmp_path):
 @pytest.mark.parametrize("photos", [5, [5], [{}], [{"path": "a.png"}], [{"path": 5, "sha256": ""}]])
 def test_a_record_without_digests(tmp_path, photos):
     with pytest.raises(InputError, match="does not say path and sha256 of its photos"):
-        record.check_unchanged(write(tmp_path / "run.json", {"photos": photos}))
+        record.check_unchanged(write(tmp_path / "run.json", {"photos": photos}), "photos")
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_a_run_is_recorded_and_repeated_bit_for_bit(first, run, tmp_path, checkp
         "initial": "gaussian", "source_prompt": ["grass"], "negative_prompt": ["blue"], "seed": [7, 2**32 - 1],
         "attention_start": 1000, "reference": "shared", "align": "latent", "timestep_convention": "target",
         "model": str(checkpoint), "dtype": "float32", "out": str(tmp_path / "first"), "height": 16, "width": 16,
-        "cache_reference": False,
+        "cache_reference": False, "lora": [], "lora_scale": [1.0], "textual_inversion": [],
     }  # fmt: skip
     assert arguments == expected
     assert first["photos"] == [{"path": photo, "sha256": record.sha256(Path(photo))} for photo in arguments["photos"]]

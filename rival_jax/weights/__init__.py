@@ -6,6 +6,8 @@ single_file  all networks in one file                    original_keys  the name
 headers      what is inside a file                       load           plan, then read
 pickles      ... where it is a pickle, without its code  stored         a tensor's place in a file
 converted    a copy in final form for later starts       fingerprint    a model's files as one number
+lora         LoRA files merged into networks             lora_keys      how they name the layers
+textual_inversion  vectors for new tokens
 """
 
 from rival_jax.weights.converted import load_state

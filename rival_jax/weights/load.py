@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.typing import DTypeLike
 
 from rival_jax.devices import everywhere
@@ -30,7 +29,7 @@ from rival_jax.weights import sd_keys
 from rival_jax.weights.files import DIFFUSERS, TRANSFORMERS, read_json, weight_files
 from rival_jax.weights.headers import index
 from rival_jax.weights.original_keys import original
-from rival_jax.weights.rules import Layout, Table, assign, dotted, leaf_paths
+from rival_jax.weights.rules import Layout, Table, assign, leaf_paths, with_leaves
 from rival_jax.weights.single_file import SingleFile
 from rival_jax.weights.stored import Stored
 
@@ -98,10 +97,7 @@ class Plan:
 
     def fill(self, leaves: Mapping[str, jax.Array]) -> nnx.State:
         """The state with a value for every leaf."""
-        paths = flatten_dict(nnx.to_pure_dict(self.state))
-        state = jax.tree.map(lambda leaf: leaf, self.state)
-        nnx.replace_by_pure_dict(state, unflatten_dict({path: leaves[dotted(path)] for path in paths}))
-        return state
+        return with_leaves(self.state, leaves)
 
 
 def plan(directory: Path, part: Part, dtype: DTypeLike, single: SingleFile | None = None) -> Plan:

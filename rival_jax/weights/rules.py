@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 from flax import nnx
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from rival_jax.errors import InputError
 
@@ -96,6 +97,14 @@ def dotted(path: tuple[str | int, ...]) -> str:
 def leaf_paths(state: nnx.State) -> dict[str, Any]:
     """Every leaf of a module's state under its dotted path."""
     return {dotted(path): leaf for path, leaf in flatten_dict(nnx.to_pure_dict(state)).items()}
+
+
+def with_leaves(state: nnx.State, leaves: Mapping[str, Any]) -> nnx.State:
+    """A module's state with other values for the leaves under these dotted paths."""
+    values = {path: leaves.get(dotted(path), leaf) for path, leaf in flatten_dict(nnx.to_pure_dict(state)).items()}
+    changed = jax.tree.map(lambda leaf: leaf, state)
+    nnx.replace_by_pure_dict(changed, unflatten_dict(values))
+    return changed
 
 
 def assign(
