@@ -163,8 +163,8 @@ def _draw(args: Vary, console: Console) -> None:
 
     with shown_on(console) as progress:
         record = run(args, progress, partial(_say, console))
-    files = record["files"]
-    _say(console, f"{args.out} has {len(files['pictures'])} new pictures, {files['sheet']} and {files['record']}.")
+    files, noun = record["files"], "variations" if type(args) is Vary else "pictures"
+    _say(console, f"{args.out} has {len(files['variations'])} new {noun}, {files['sheet']} and {files['record']}.")
 
 
 if __name__ == "__main__":

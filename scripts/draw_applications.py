@@ -1,0 +1,60 @@
+"""Draws the README's pictures of the applications with the embedded model: docs/generate.png, edit.png, inpaint.png."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rival_jax import RivalPipeline, samples
+from rival_jax.images import load_images
+from rival_jax.sheets import grid
+
+DOCS = Path(__file__).parents[1] / "docs"
+STYLES = ("heart-acid.png", "boat-teal.png", "tree-sepia.png")
+SCENES = ("a house on grass", "a cup on a plain background", "a car on sand")
+EDITS = {
+    "house.png": "a blue house on green grass under a blue sky",
+    "cup.png": "a red cup on a striped yellow background",
+    "car-faded.png": "a yellow car on sand under a blue sky",
+}
+FILLED = {
+    "house.png": "a yellow star on green grass under a blue sky",
+    "car-moonlight.png": "a ball on grass",
+    "boat-teal.png": "a fish on water at sunset",
+}
+
+
+def pictures(names) -> np.ndarray:
+    """The samples' pictures (E, 48, 48, 3)."""
+    return load_images([samples.DIRECTORY / name for name in names], 48, 48)
+
+
+def main() -> None:
+    pipe = RivalPipeline.from_pretrained("tiny")
+    captions = samples.captions()
+
+    styles = pictures(STYLES)
+    made = np.stack([pipe.generate(styles, scene, seed=range(3)).images[:, 0] for scene in SCENES], axis=1)
+    save("generate", np.concatenate([styles[:, None], made], axis=1), ["exemplar", *SCENES])
+
+    photos, prompts = pictures(EDITS), list(EDITS.values())
+    chain = pipe.invert(photos, [captions[name] for name in EDITS], 50)
+    starts = (1000, 900, 700, 500)
+    made = np.stack([pipe.edit(chain, prompts, attention_start=start).images[:, 0] for start in starts], axis=1)
+    columns = ["exemplar", *(f"attention_start {start}" for start in starts)]
+    save("edit", np.concatenate([photos[:, None], made], axis=1), columns)
+
+    photos = pictures(FILLED)
+    mask = np.zeros(photos.shape[1:3], bool)
+    mask[8:45, 5:44] = True
+    out = pipe.inpaint(photos, mask, list(FILLED.values()), num_variations=3, seed=range(3))
+    shown = np.where(mask[None, :, :, None], np.uint8(255), photos)
+    columns = ["exemplar", "mask", "inpainted 1", "inpainted 2", "inpainted 3"]
+    save("inpaint", np.concatenate([photos[:, None], shown[:, None], out.images], axis=1), columns)
+
+
+def save(name: str, cells: np.ndarray, columns: list[str]) -> None:
+    grid(cells, columns).save(DOCS / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
