@@ -1,7 +1,6 @@
 """The ControlNet's network and its config; the parity tests hold it against torch."""
 
 import math
-from dataclasses import replace
 from functools import partial
 
 import jax
@@ -102,24 +101,28 @@ def test_a_published_controlnet_repeats_its_unet(control, unet):
     assert control.skip_channels == unet.skip_channels
 
 
-def control_and_unet(dtype=jnp.float32):
-    control = ControlNet(read(), dtype=dtype, rngs=nnx.Rngs(0))
-    return control, UNet(UNetConfig.from_dict(Model.configs["unet"]), dtype=dtype, rngs=nnx.Rngs(1))
-
-
 def draw(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape, np.float32))
+
+
+def filled(module, config):
+    """A network with random numbers in every place."""
+    structure, state = nnx.split(nnx.eval_shape(lambda: module(config, rngs=_OneKey())))
+    rng = np.random.default_rng(0)
+    return nnx.merge(
+        structure, jax.tree.map(lambda leaf: jnp.asarray(0.2 * rng.standard_normal(leaf.shape, np.float32)), state)
+    )
 
 
 def relative(found, wanted):
     return np.linalg.norm(np.asarray(found) - np.asarray(wanted)) / np.linalg.norm(wanted)
 
 
-@pytest.mark.parametrize("references", [0, 1, 2])
-@pytest.mark.parametrize("types", [["CrossAttnDownBlock2D", "DownBlock2D"], ["DownBlock2D", "CrossAttnDownBlock2D"]])
-def test_the_part_before_prompts(references, types):
-    """One row for both guidance halves until prompts are read, against every row by itself."""
-    control = ControlNet(read(down_block_types=types), rngs=nnx.Rngs(0))
+@pytest.mark.parametrize("references, attending", [(0, 0), (1, 1), (2, 0), (2, 1)])
+def test_the_part_before_prompts(references, attending):
+    """One row for both guidance halves until prompts are read, on level 0 or 1, against every row by itself."""
+    types = ["CrossAttnDownBlock2D" if level == attending else "DownBlock2D" for level in range(2)]
+    control = filled(ControlNet, read(down_block_types=types))
     layout, exemplars, n = Layout(references, 2), 2, 2
     rows = layout.latents(draw(exemplars, 8, 8, 4), draw(exemplars, n, 8, 8, 4, seed=1))
     texts = layout.texts(draw(exemplars, 2, 10, 12, seed=2), draw(exemplars, 2, 10, 12, seed=3))
@@ -139,13 +142,14 @@ def test_the_part_before_prompts(references, types):
 
 def test_residuals_are_added_where_they_belong():
     """Each changes the prediction in its own way, nothing added changes nothing, and none may be missing."""
-    _, unet = control_and_unet()
+    unet = filled(UNet, UNetConfig.from_dict(Model.configs["unet"]))
     x, text, time = draw(2, 8, 8, 4), draw(2, 10, 12), unet.embed_time(jnp.asarray([500]))
     shapes = [(2, 8, 8, 8), (2, 8, 8, 8), (2, 4, 4, 8), (2, 4, 4, 16)]
     nothing = [jnp.zeros(shape) for shape in shapes]
 
+    @nnx.jit
     def predict(residuals=None):
-        return np.asarray(unet.predict(x, time, unet.read(text), residuals=residuals))
+        return unet.predict(x, time, unet.read(text), residuals=residuals)
 
     alone = predict()
     np.testing.assert_array_equal(predict((nothing, nothing[-1])), alone)
@@ -159,9 +163,10 @@ def test_residuals_are_added_where_they_belong():
 
 def test_half_precision_inside():
     """Images and scaled residuals are float32; the networks are not."""
-    control, unet = control_and_unet(jnp.bfloat16)
 
     def run(x, text, image):
+        options = {"dtype": jnp.bfloat16, "rngs": _OneKey()}
+        control, unet = ControlNet(read(), **options), UNet(UNetConfig.from_dict(Model.configs["unet"]), **options)
         time, texts = control.embed_time(jnp.asarray([500])), control.read(text)
         made, middle = control.predict(x, time, texts, control.embed_condition(image))
         assert {leaf.dtype for leaf in (*made, middle)} == {jnp.dtype(jnp.bfloat16)}
@@ -172,8 +177,8 @@ def test_half_precision_inside():
 
 
 def test_channels_in_the_other_order():
-    control, _ = control_and_unet()
-    other = ControlNet(replace(read(), controlnet_conditioning_channel_order="bgr"), rngs=nnx.Rngs(0))
+    control = filled(ControlNet, read())
+    other = filled(ControlNet, read(controlnet_conditioning_channel_order="bgr"))
     image = jax.nn.sigmoid(draw(1, 16, 16, 3))
     np.testing.assert_array_equal(other.embed_condition(image[..., ::-1]), control.embed_condition(image))
     assert relative(other.embed_condition(image), control.embed_condition(image)) > 1e-2
