@@ -126,8 +126,8 @@ def _unet(directory):
     ],
 )
 def test_a_damaged_one(directory, damage, message, monkeypatch):
-    monkeypatch.setattr(jax, "device_put", lambda *_, **__: pytest.fail("weights were read"))
     damage(directory)
+    monkeypatch.setattr(jax, "device_put", lambda *_, **__: pytest.fail("weights were read"))
     with pytest.raises(InputError, match=message):
         ControlNet.from_pretrained(directory, "float32")
 
