@@ -16,9 +16,11 @@ from rival_jax.request import Request
 
 
 def with_controls(
-    unet: Network, asked: Request, exemplars: int, height: int, width: int
+    unet: Network, asked: Request, exemplars: int, height: int, width: int, factor: int
 ) -> tuple[Networks, tuple[Control, ...]]:
-    """The UNet and the request's ControlNets, and what these are shown, for pictures of height x width pixels.
+    """The UNet and the request's ControlNets, and what these are shown.
+
+    Of pictures of height x width pixels, `factor` of which a latent cell is wide.
 
     Raises InputError where networks, images and scales are not as many or do not fit each other.
     """
@@ -32,6 +34,11 @@ def with_controls(
         if not isinstance(net, ControlNet):
             raise InputError(f"controlnet is {net!r}, but must be a ControlNet, as ControlNet.from_pretrained makes.")
         net.check_fits(unet.config)
+        if net.config.image_factor != factor:
+            raise InputError(
+                f"The ControlNet {net.directory} was made for another model: its latent cells are "
+                f"{net.config.image_factor} pixels wide, the model's {factor}."
+            )
     if asked.control_image is None:
         raise InputError("controlnet is given without a control_image; give the picture that it shall follow.")
     images = _each("control_image", asked.control_image, len(nets)) if several else [asked.control_image]

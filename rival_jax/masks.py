@@ -49,7 +49,7 @@ def holes(masks: np.ndarray, factor: int) -> np.ndarray:
     """The latent cells (E, h, w, 1) bool in which any pixel of masks (E, H, W) is to be filled."""
     exemplars, height, width = masks.shape
     cells = masks.reshape(exemplars, height // factor, factor, width // factor, factor)
-    return cells.any(axis=(2, 4))[..., None]
+    return np.any(cells, axis=(2, 4))[..., None]
 
 
 def feather(masks: np.ndarray) -> np.ndarray:
@@ -108,7 +108,7 @@ def _read(mask: object, name: str) -> np.ndarray:
         return array if array.dtype == np.bool_ else array >= _THRESHOLD
     pixels = np.asarray(opened(mask, name))
     alpha = (mask if isinstance(mask, Image.Image) else Image.open(str(mask))).convert("RGBA").getchannel("A")
-    if alpha.getextrema()[0] < 255:
+    if np.asarray(alpha).min() < 255:
         raise InputError(f"{name} is transparent in places, but a mask is black and white: white is filled.")
     if (pixels != pixels[..., :1]).any():
         raise InputError(f"{name} has colours, but a mask is black and white: white is filled, black is kept.")

@@ -123,7 +123,7 @@ def _descend(
                 is_far = error >= _CLOSE + _CLOSER * rank
                 update, moments = adam.update(gradient, moments)
                 rate = jnp.where(is_far, _RATE * (1 - rank / _DECAY), 0.0)
-                return number + 1, null - rate[:, None, None] * update, moments, is_far.any()
+                return number + 1, null - rate[:, None, None] * jnp.asarray(update), moments, is_far.any()
 
             start = jnp.int32(0), null, adam.init(null), jnp.bool_(True)
             _, null, _, _ = lax.while_loop(lambda carry: carry[3] & (carry[0] < num_inner_steps), improved, start)

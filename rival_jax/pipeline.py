@@ -179,7 +179,7 @@ class RivalPipeline(Inverter):
         exemplars, (height, width) = len(pixels), pixels.shape[1:3]
         asked = request.completed(exemplars, self.latent_shape(height, width), given)
         plan = asked.stages(self.schedule, self.attention)
-        networks, controls = with_controls(self.unet, asked, exemplars, height, width)
+        networks, controls = with_controls(self.unet, asked, exemplars, height, width, self.vae.config.factor)
         weights = hole = None
         if masks is not None:
             sizes = [(width, height)] * exemplars if given else check_images(images_or_chain)

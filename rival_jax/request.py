@@ -6,13 +6,9 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import jax
-import numpy as np
-from numpy.typing import ArrayLike
-
 from rival_jax import checks
 from rival_jax.chain import Chain
-from rival_jax.options import NUM_INFERENCE_STEPS, Align, Backend, Initial, Reference, Solver, TimestepConvention
+from rival_jax.options import NUM_INFERENCE_STEPS, Align, Backend, Reference, Solver
 from rival_jax.sampling import Watch
 from rival_jax.schedule import Schedule
 from rival_jax.stages import Stages, stages
@@ -21,27 +17,30 @@ from rival_jax.steps import Progress, silent
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of `RivalPipeline.vary`, which explains them; the other applications change some defaults."""
+    """The arguments of `RivalPipeline.vary`, which explains them; the other applications change some defaults.
+
+    What is Any may be left open, or be given in several forms, until it is `completed`.
+    """
 
     prompt: Any
     source_prompt: Any = None
     negative_prompt: Any = ""
     num_variations: int = 1
-    num_inference_steps: int | None = None
-    guidance_scale: ArrayLike = 5.0
+    num_inference_steps: Any = None
+    guidance_scale: Any = 5.0
     t_align: float = 600
     t_early: float = 300
     attention_start: float = 1000
-    initial: Initial | np.ndarray | jax.Array = "shuffle"
+    initial: Any = "shuffle"
     reference: Reference = "shared"
     align: Align = "latent"
     seed: Any = 0
-    timestep_convention: TimestepConvention | None = None
+    timestep_convention: Any = None
     height: int | None = None
     width: int | None = None
-    cache_reference: bool | None = None
+    cache_reference: Any = None
     solver: Solver = "ddim"
-    fixed_point_steps: int | None = None
+    fixed_point_steps: Any = None
     controlnet: Any = None
     control_image: Any = None
     controlnet_scale: Any = 1.0
@@ -102,13 +101,13 @@ class Request:
     def stages(self, schedule: Schedule, backend: Backend | None) -> Stages:
         """The plan of a completed request."""
         return stages(
-            schedule.timesteps(self.num_inference_steps or NUM_INFERENCE_STEPS),
+            schedule.timesteps(self.num_inference_steps),
             t_align=float(self.t_align),
             t_early=float(self.t_early),
             attention_start=float(self.attention_start),
             align=self.align,
             reference=self.reference,
-            kept=bool(self.cache_reference),
+            kept=self.cache_reference,
             backend=backend,
         )
 

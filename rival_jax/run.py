@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Any
 
 import jax
+import numpy as np
 
 from rival_jax import checks, outputs, record
 from rival_jax.arguments import READ, REPEATED, Edit, Generate, Inpaint, Programs, Vary, Warmup
@@ -93,7 +94,7 @@ def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
 
     name = FILES[type(args)]
     variations = [outputs.write_png(folder, f"{name}-0001.png", picture) for row in out.pil for picture in row]
-    full = _at_full_size(args, out, folder) if out.weights is not None else {}
+    full = _at_full_size(args, out, out.weights, folder) if out.weights is not None else {}
     _warn_of_flagged(out, variations)
     sheet = outputs.write_png(folder, "sheet.png", contact_sheet(out.chain.pixels, reconstructed, out.images, name))
     content |= {
@@ -177,7 +178,7 @@ def _controls(args: Vary, pipe: RivalPipeline) -> dict[str, Any]:
     count, photos = len(args.controlnet), len(args.photos)
     if not count:
         return {}
-    nets = [ControlNet.from_pretrained(net, pipe.dtype) for net in args.controlnet]
+    nets = [ControlNet.from_pretrained(net, args.dtype) for net in args.controlnet]
     if len(args.control_image) not in (count, count * photos):
         raise InputError(
             f"control_image has {len(args.control_image)} entries, but there are {count} ControlNets and {photos} "
@@ -205,14 +206,12 @@ def _drawn(args: Vary, pipe: RivalPipeline, settings: dict[str, Any], clock: Clo
     return pipe.vary(photos, **settings, progress=clock)  # settings say all that the other applications change
 
 
-def _at_full_size(args: Vary, out: Variations, folder: Path) -> dict[str, list[str]]:
+def _at_full_size(args: Vary, out: Variations, weights: np.ndarray, folder: Path) -> dict[str, list[str]]:
     """Lays what was filled over the photos as they were, and writes that."""
     files = []
-    for photo, pictures, weights in zip(args.photos, out.images, out.weights, strict=True):
-        whole = opened(photo)
-        files += [
-            outputs.write_png(folder, "full-0001.png", at_full_size(whole, picture, weights)) for picture in pictures
-        ]
+    for photo, pictures, shares in zip(args.photos, out.images, weights, strict=True):
+        laid_over = [at_full_size(opened(photo), picture, shares) for picture in pictures]
+        files += [outputs.write_png(folder, "full-0001.png", whole) for whole in laid_over]
     return {"full_size": [file.name for file in files]}
 
 

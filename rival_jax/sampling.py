@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +86,8 @@ def one_step(unet: Network, shape: tuple[int, ...], text: tuple[int, ...], stage
     networks, mesh = (unet,), one_device()
     known = jax.eval_shape(lambda *given: study(given[0], Schedule(), given[1], mesh=mesh), networks, course)
     program = partial(descend, stage=stage, length=1, prediction_type="epsilon", mesh=mesh)
-    return program, networks, State(of(1, variations, *shape)), np.int32(1), course, known
+    state = State(of(1, variations, *shape))  # pyright: ignore[reportArgumentType]
+    return program, networks, state, np.int32(1), course, known
 
 
 @partial(jax.jit, static_argnames=("stage", "length", "prediction_type", "mesh"))
@@ -167,13 +169,17 @@ def _residuals(controls, stage: Stage, known: Known, course: Course, layout: Lay
             generated.latents(None, x_enyxc),
             read.times[t - 1][None],
             _texts(network, read, course, generated, t),
-            jnp.repeat(read.image, layout.num_variations, axis=0),
+            jnp.repeat(jnp.asarray(read.image), layout.num_variations, axis=0),
             attend=attend,
             prefix=prefix,
         )
         weighed.append(jax.tree.map(partial(_weighed, control.scale), added))
-    return jax.tree.map(lambda *all_of: layout.generated(sum(all_of)), *weighed)
+    return jax.tree.map(lambda *all_of: layout.generated(_sum(all_of)), *weighed)
 
 
-def _weighed(scale: jax.Array, x: jax.Array) -> jax.Array:
+def _weighed(scale: Any, x: jax.Array) -> jax.Array:
     return scale.astype(x.dtype) * x
+
+
+def _sum(rows: tuple[jax.Array, ...]) -> jax.Array:
+    return reduce(jnp.add, rows)
