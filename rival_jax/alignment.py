@@ -56,11 +56,11 @@ def initial_latents(
     the mean and the full covariance over the positions; "inverted": the chain's own; "random": standard normal.
     """
 
-    def one(noisy_yxc: jax.Array, seed: jax.Array, hole_yx1: jax.Array | None, index: jax.Array) -> jax.Array:
+    def one(noisy_yxc, seed, hole_yx1, index):
         made = drawn(noisy_yxc, seed, hole_yx1, index)
         return made if hole_yx1 is None else jnp.where(hole_yx1, made, noisy_yxc)
 
-    def drawn(noisy_yxc: jax.Array, seed: jax.Array, hole_yx1: jax.Array | None, index: jax.Array) -> jax.Array:
+    def drawn(noisy_yxc, seed, hole_yx1, index):
         key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), index)
         positions = noisy_yxc.reshape(-1, noisy_yxc.shape[-1])
         if initial == "shuffle":

@@ -46,7 +46,7 @@ def with_controls(
     for scale in scales:
         checks.finite("controlnet_scale", scale)
     shown = [load_controls(image, exemplars, height, width) for image in images]
-    controls = [Control(image, np.float32(scale)) for image, scale in zip(shown, scales, strict=True)]
+    controls = [Control(image, np.asarray(scale, np.float32)) for image, scale in zip(shown, scales, strict=True)]
     return (unet, *(net.network for net in nets)), tuple(controls)
 
 
