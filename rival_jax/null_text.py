@@ -107,7 +107,7 @@ def _descend(
                 return network.predict(x, time, texts, attend=Plain(backend))
 
             conditional = predict(known.texts)
-            rank = steps - t
+            rank = (steps - t).astype(jnp.float32)
 
             def stepped(null):
                 negative = predict(network.read(null))
@@ -121,7 +121,8 @@ def _descend(
                 number, null, moments, _ = carry
                 (_, error), gradient = jax.value_and_grad(lambda null: _summed(errors(null)), has_aux=True)(null)
                 is_far = error >= _CLOSE + _CLOSER * rank
-                update, moments = adam.update(gradient, moments)
+                with jax.numpy_dtype_promotion("standard"):  # optax counts in whole numbers
+                    update, moments = adam.update(gradient, moments)
                 rate = jnp.where(is_far, _RATE * (1 - rank / _DECAY), 0.0)
                 return number + 1, null - rate[:, None, None] * jnp.asarray(update), moments, is_far.any()
 
