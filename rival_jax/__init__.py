@@ -4,20 +4,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rival_jax.canny import canny
     from rival_jax.chain import Chain
     from rival_jax.controlnet import ControlNet
+    from rival_jax.edges import canny
     from rival_jax.errors import InputError
+    from rival_jax.learning.concept import learn_concept
     from rival_jax.pipeline import RivalPipeline
     from rival_jax.variations import Variations
 
 __version__ = "0.1.0"
 
-__all__ = ["Chain", "ControlNet", "InputError", "RivalPipeline", "Variations", "__version__", "canny"]
+__all__ = ["Chain", "ControlNet", "InputError", "RivalPipeline", "Variations", "__version__", "canny", "learn_concept"]
 
 _HOMES = {
     "Chain": "chain",
-    "canny": "canny",
+    "canny": "edges",
+    "learn_concept": "learning.concept",
     "ControlNet": "controlnet",
     "InputError": "errors",
     "RivalPipeline": "pipeline",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from rival_jax.learning.settings import Settings
 from rival_jax.options import (
     EDIT,
     GENERATE,
@@ -173,6 +174,25 @@ class Inpaint(Vary):
 
 
 @dataclass(frozen=True)
+class LearnConcept(Settings):
+    """Learn a thing or a style from a few photos, to be named in prompts. A run that was stopped goes on.
+
+    For example: rival learn-concept a.jpg b.jpg c.jpg d.jpg --token "<my-cat>" --initializer-token cat --out my-cat/
+    """
+
+    photos: Annotated[Positional[tuple[Path, ...]], arg(metavar="PHOTO ...")] = ()
+    """Three to ten photos of it."""
+    out: Path = Path("concept")
+    """Folder for what is learnt, the loss curve and checkpoints."""
+    model: ModelName = "tiny"
+    """The model to learn on: the embedded one, a checkpoint in the diffusers layout or in one file, or a hub id."""
+    model_config: ModelConfig = None
+    """Of a checkpoint in one file: where its configs and tokenizer are."""
+    dtype: Precision = None
+    """Type of weights and arithmetic; by default what suits the device."""
+
+
+@dataclass(frozen=True)
 class Info:
     """Say what a model is, how big its parts are and what memory it needs. Loads no weights, but downloads a hub id."""
 
@@ -236,9 +256,11 @@ class Reproduce:
     """
 
     evidence: Annotated[
-        Positional[tuple[Topic, ...]], arg(metavar="[3|4|5|variants|figures|quality ...]", help_behavior_hint="")
+        Positional[tuple[Topic, ...]],
+        arg(metavar="[3|4|5|variants|figures|quality|inversion|editing ...]", help_behavior_hint=""),
     ] = ("3",)
-    """Tables of the paper's appendix, our variants, Fig. 11 and 12, or the model's own figures; by default Table 3."""
+    """Tables of the paper's appendix, our variants, Fig. 11 and 12, the model's own figures, how well photos come
+    back, or what editing keeps; by default Table 3."""
     out: Path = Path("evidence")
     """Folder for the scores and the tables."""
     exemplars: int = 64

@@ -16,7 +16,20 @@ import tyro
 from rich.console import Console
 
 from rival_jax import samples
-from rival_jax.arguments import READ, REPEATED, Bench, Edit, Generate, Info, Inpaint, Programs, Reproduce, Vary, Warmup
+from rival_jax.arguments import (
+    READ,
+    REPEATED,
+    Bench,
+    Edit,
+    Generate,
+    Info,
+    Inpaint,
+    LearnConcept,
+    Programs,
+    Reproduce,
+    Vary,
+    Warmup,
+)
 from rival_jax.errors import InputError, JobError
 from rival_jax.jobs.command import Action, Augment, parse, perform
 
@@ -78,7 +91,7 @@ def _in_one_line() -> Iterator[None]:
 
 
 _APPLICATIONS: dict[str, type[Vary]] = {"vary": Vary, "generate": Generate, "edit": Edit, "inpaint": Inpaint}
-Command = Vary | Info | Reproduce | Warmup | Bench | Action
+Command = Vary | LearnConcept | Info | Reproduce | Warmup | Bench | Action
 
 
 def _run(command: Command, console: Console) -> None:
@@ -91,6 +104,12 @@ def _run(command: Command, console: Console) -> None:
         print(describe(command.model, command.dtype, command.num_variations, command.model_config), flush=True)
     elif isinstance(command, Vary):
         _draw(command, console)
+    elif isinstance(command, LearnConcept):
+        from rival_jax.run import learn
+
+        with shown_on(console) as progress:
+            written, how = learn(command, progress)
+        _say(console, f"{written} holds the concept; use it with {how}.")
     elif isinstance(command, Action):
         perform(command, console, partial(_say, console))
     elif isinstance(command, Warmup):
@@ -122,7 +141,7 @@ def _parse(arguments: list[str]) -> Command:
     description = "Training-free variation of real photos with Stable Diffusion (RIVAL), in JAX."
     if arguments[:1] == ["augment"]:
         return parse(arguments[1:])
-    commands = _APPLICATIONS | {"augment": Augment, "info": Info}
+    commands = _APPLICATIONS | {"learn-concept": LearnConcept, "augment": Augment, "info": Info}
     commands |= {"reproduce": Reproduce, "warmup": Warmup, "bench": Bench}
     command = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="rival", description=description)
     if not isinstance(command, Vary | Warmup) or not (config := command.config):

@@ -27,9 +27,14 @@ EDIT = {"source_prompt": "", "attention_start": 900.0, "initial": "inverted"}
 INPAINT = {"source_prompt": ""}
 """What `generate`, `edit` and `inpaint` do otherwise than `vary`."""
 
-Topic = Literal["3", "4", "5", "variants", "figures", "quality"]
-"""Tables of the paper's Appendix D, what the paper leaves open, its Fig. 11 and 12, and how good the model is."""
+Learner = Literal["textual-inversion", "lora", "dreambooth"]
+"""How a concept is learnt."""
+
+Topic = Literal["3", "4", "5", "variants", "figures", "quality", "inversion", "editing"]
+"""Tables of the paper's Appendix D, what the paper leaves open, its Fig. 11 and 12, how good the model is, how well
+photos come back, and what editing keeps."""
 
 INITIALS, ALIGNMENTS, REFERENCES = get_args(Initial), get_args(Align), get_args(Reference)
 CONVENTIONS, SOLVERS = get_args(TimestepConvention), get_args(Solver)
+LEARNERS = get_args(Learner)
 DTYPES, BACKENDS = get_args(DType), get_args(Backend)

@@ -101,18 +101,8 @@ class RivalPipeline(Inverter):
         request = Request(
             *(prompt, source_prompt, negative_prompt, num_variations, num_inference_steps, guidance_scale),
             *(t_align, t_early, attention_start, initial, reference, align, seed, timestep_convention),
-            *(
-                height,
-                width,
-                cache_reference,
-                solver,
-                fixed_point_steps,
-                controlnet,
-                control_image,
-                controlnet_scale,
-                progress,
-                watch,
-            ),
+            *(height, width, cache_reference, solver, fixed_point_steps),
+            *(controlnet, control_image, controlnet_scale, progress, watch),
         )
         return self._draw(images_or_chain, request)
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from rival_jax import checks
 from rival_jax.chain import Chain
+from rival_jax.errors import InputError
 from rival_jax.options import NUM_INFERENCE_STEPS, Align, Backend, Reference, Solver
 from rival_jax.sampling import Watch
 from rival_jax.schedule import Schedule
@@ -99,7 +100,15 @@ class Request:
         )
 
     def stages(self, schedule: Schedule, backend: Backend | None) -> Stages:
-        """The plan of a completed request."""
+        """The plan of a completed request.
+
+        Raises InputError for noise alignment at a level without signal, from which no noise tells the picture.
+        """
+        if self.align == "noise" and schedule.levels(self.num_inference_steps)[-1] == 0:
+            raise InputError(
+                "align is 'noise', but the model's noisiest level is noise alone (rescale_betas_zero_snr); "
+                "accepted: 'latent', 'none'."
+            )
         return stages(
             schedule.timesteps(self.num_inference_steps),
             t_align=float(self.t_align),

@@ -16,13 +16,15 @@ import jax
 import numpy as np
 
 from rival_jax import checks, outputs, record
-from rival_jax.arguments import READ, REPEATED, Edit, Generate, Inpaint, Programs, Vary, Warmup
-from rival_jax.canny import canny
+from rival_jax.arguments import READ, REPEATED, Edit, Generate, Inpaint, LearnConcept, Programs, Vary, Warmup
 from rival_jax.controlnet import ControlNet
 from rival_jax.devices import share
+from rival_jax.edges import canny
 from rival_jax.errors import InputError
 from rival_jax.images import check_images, opened, psnr
 from rival_jax.info import kernels
+from rival_jax.learning.concept import learn_concept
+from rival_jax.learning.settings import Settings
 from rival_jax.masks import at_full_size, load_masks
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.sheets import contact_sheet
@@ -121,6 +123,17 @@ def warmup(args: Warmup, progress: Progress) -> str | None:
     pipe = _customised(_pipe(args, weights=customised), args)
     pipe.warmup(args.photos, **_of_programs(args), progress=progress)
     return getattr(jax.config, "jax_compilation_cache_dir", None)
+
+
+def learn(args: LearnConcept, progress: Progress) -> tuple[Path, str]:
+    """Learns a concept; returns where it is, and the flag that names it. Raises InputError before anything is done."""
+    if not args.photos:
+        raise InputError("photos is missing: name three to ten photos of what is to be learnt.")
+    settings = {field.name: getattr(args, field.name) for field in fields(Settings)}
+    pipe = RivalPipeline.from_pretrained(args.model, args.dtype, config=args.model_config)
+    written = learn_concept(pipe, list(args.photos), args.out, **settings, progress=progress)
+    flag = {"textual-inversion": "--textual-inversion", "lora": "--lora", "dreambooth": "--model"}[args.method]
+    return written, f"{flag} {written}"
 
 
 def _load(args: Vary) -> RivalPipeline:

@@ -28,6 +28,8 @@ class Schedule:
     set_alpha_to_one: bool = False
     prediction_type: str = "epsilon"
     timestep_spacing: str = "leading"
+    rescale_betas_zero_snr: bool = False
+    """Levels are stretched so that the noisiest one is noise alone."""
 
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> Schedule:
@@ -48,10 +50,16 @@ class Schedule:
                 raise InputError(
                     f"The scheduler config's {name} = {fields[name]!r} is not supported; accepted: {listed}."
                 )
-        for name in ("trained_betas", "clip_sample", "rescale_betas_zero_snr", "thresholding"):
+        for name in ("trained_betas", "clip_sample", "thresholding"):
             if config.get(name):
                 raise InputError(f"The scheduler config's {name} = {config[name]!r} is not supported; accepted: off.")
-        return cls(**typed("The scheduler config's", fields, cls))
+        made = cls(**typed("The scheduler config's", fields, cls))
+        if made.rescale_betas_zero_snr and made.prediction_type == "epsilon":
+            raise InputError(
+                "The scheduler config's rescale_betas_zero_snr = True is not supported with prediction_type 'epsilon', "
+                "which says nothing of a picture at a level without signal; accepted: 'v_prediction'."
+            )
+        return made
 
     @property
     def alphas_cumprod(self) -> np.ndarray:
@@ -64,7 +72,10 @@ class Schedule:
             betas = np.linspace(start**0.5, end**0.5, count) ** 2
         else:
             betas = np.linspace(start, end, count)
-        return np.cumprod(1 - betas)
+        if not self.rescale_betas_zero_snr:
+            return np.cumprod(1 - betas)
+        signal = np.sqrt(np.cumprod(1 - betas))  # https://arxiv.org/abs/2305.08891, algorithm 1
+        return np.square((signal - signal[-1]) * signal[0] / (signal[0] - signal[-1]))
 
     def timesteps(self, num_inference_steps: int) -> np.ndarray:
         """The sampling timesteps t_1 < ... < t_T, int32.

@@ -54,6 +54,16 @@ def test_squared_cosine_levels():
     assert levels[-1] > 0
 
 
+def test_levels_that_end_without_signal():
+    """The first level stays, the last is noise alone, those between keep their order."""
+    config = PNDM | {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "timestep_spacing": "trailing"}
+    levels, plain = Schedule.from_dict(config).alphas_cumprod, Schedule.from_dict(PNDM).alphas_cumprod
+    assert levels[-1] == 0 and levels[0] == pytest.approx(plain[0], rel=1e-12)
+    assert (np.diff(levels) < 0).all() and (levels <= plain + 1e-12).all()
+    assert Schedule.from_dict(config).levels(10)[-1] == 0
+    assert np.isfinite(Schedule.from_dict(config).second_order(10)).all()
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

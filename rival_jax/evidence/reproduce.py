@@ -7,9 +7,11 @@ from pathlib import Path
 from rival_jax import checks
 from rival_jax.arguments import Reproduce
 from rival_jax.errors import InputError
+from rival_jax.evidence.editing import editing, editing_markdown
 from rival_jax.evidence.experiment import Experiment
 from rival_jax.evidence.figures import divergence_charts, divergence_curves, guidance_sheet
 from rival_jax.evidence.quality import PROMPTS, quality
+from rival_jax.evidence.returning import returning, returning_markdown
 from rival_jax.evidence.settings import PAPER_STEPS, TABLES
 from rival_jax.evidence.store import Store, digest_of
 from rival_jax.evidence.tables import markdown, quality_markdown
@@ -53,7 +55,11 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
         if name == "figures":
             files += _draw(experiment, progress)
             continue
-        if name == "quality":
+        if name == "inversion":
+            tables.append(conditions + returning_markdown(returning(experiment, progress)))
+        elif name == "editing":
+            tables.append(conditions + editing_markdown(editing(experiment, progress)))
+        elif name == "quality":
             tables.append(quality_conditions + quality_markdown(quality(experiment, args.photos, progress)))
         else:
             rows = markdown(TABLES[name], experiment.table(name, TABLES[name], progress))

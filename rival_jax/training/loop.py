@@ -23,28 +23,30 @@ _REPORT, _SAVE = 50, 250
 
 
 def optimizer(phase: Phase) -> optax.GradientTransformation:
-    """AdamW: 100 steps of warm-up, flat to half-way, then linear to zero; gradients clipped to norm 1."""
-    half = phase.steps // 2
+    """AdamW: 100 steps of warm-up, or a fifth of all, flat to half-way, then linear to zero; gradients clipped to norm
+    1."""
+    half, warm = phase.steps // 2, min(100, phase.steps // 5)
     schedule = optax.join_schedules(
         [
-            optax.linear_schedule(0.0, phase.learning_rate, 100),
+            optax.linear_schedule(0.0, phase.learning_rate, warm),
             optax.constant_schedule(phase.learning_rate),
             optax.linear_schedule(phase.learning_rate, 0.0, phase.steps - half),
         ],
-        [100, half],
+        [warm, half],
     )
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, b1=0.9, b2=0.99, weight_decay=1e-4))
 
 
 def fit(
     params: Params,
-    loss: Callable[[Params, Batch, jax.Array], jax.Array],
+    loss: Callable[..., jax.Array],
     batch: Callable[[np.random.Generator], Batch],
     phase: Phase,
     directory: Path,
     *,
     seed: int,
     report: Callable[[int, int, float], None],
+    frozen: tuple[Any, ...] = (),
 ) -> Params:
     """Trains `params`, each batch's rows spread over the devices, and returns their moving average.
 
@@ -52,15 +54,16 @@ def fit(
     of a step depend on (seed, step) alone. `loss.csv` there holds the curve.
 
     Args:
-        loss: (params, batch, key) -> scalar.
+        loss: (params, batch, key, *frozen) -> scalar.
         batch: draws one batch with the generator it is given.
         report: called with step, steps and the mean loss since the last report.
+        frozen: networks and the like that the loss needs and nothing changes.
     """
     adam = optimizer(phase)
 
     @jax.jit
-    def update(state, batch, key):
-        value, grads = jax.value_and_grad(loss)(state["params"], batch, key)
+    def update(state, batch, key, frozen):
+        value, grads = jax.value_and_grad(loss)(state["params"], batch, key, *frozen)
         updates, moments = adam.update(grads, state["moments"], state["params"])
         params = optax.apply_updates(state["params"], updates)
         decay = jnp.minimum(phase.ema, (1 + state["step"]) / (10 + state["step"]))
@@ -73,7 +76,7 @@ def fit(
         "average": jax.tree.map(jnp.copy, params),
         "step": jnp.zeros((), jnp.int32),
     }
-    state = replicate(state, phase.batch)
+    state, frozen = replicate((state, frozen), phase.batch)
     directory.mkdir(parents=True, exist_ok=True)
     with ocp.CheckpointManager(directory.absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=1)) as manager:
         if manager.latest_step() is not None:
@@ -82,7 +85,7 @@ def fit(
         losses = []
         for step in range(int(state["step"]), phase.steps):
             drawn = split_rows(batch(np.random.default_rng([seed, step])), phase.batch)
-            state, value = update(state, drawn, jax.random.fold_in(jax.random.key(seed), step))
+            state, value = update(state, drawn, jax.random.fold_in(jax.random.key(seed), step), frozen)
             losses.append(value)
             if (step + 1) % _REPORT == 0 or step + 1 == phase.steps:
                 mean = float(np.mean(jax.device_get(losses)))

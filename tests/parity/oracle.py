@@ -57,11 +57,12 @@ class Oracle:
         reference: str = "shared",
         hole: np.ndarray | None = None,
         controls: Sequence[tuple[ControlNetModel, np.ndarray, float]] = (),
+        null: np.ndarray | None = None,
         **settings,
     ) -> np.ndarray:
         """Chains (T+1, E, h, w, c) to the final latents (E, N, h, w, c).
 
-        `hole` is (E, h, w); a control is a network, pictures (E, H, W, 3) in [0, 1] and a scale.
+        `hole` is (E, h, w), `null` (T, E, m, d); a control is a network, pictures (E, H, W, 3) in [0, 1] and a scale.
         """
         results = []
         for exemplar, (source, prompt, seed) in enumerate(zip(source_prompts, prompts, seeds, strict=True)):
@@ -71,6 +72,8 @@ class Oracle:
             if hole is not None:
                 options["hole"] = torch.from_numpy(hole[exemplar])
                 start = torch.stack([self.inside(latents[-1], hole[exemplar], seed, n) for n in range(variations)])
+            if null is not None:
+                options["null"] = torch.from_numpy(np.array(null[:, exemplar]))
             options["controls"] = [
                 rival.Control(network, nchw(pictures[exemplar : exemplar + 1].astype(np.float32)), scale)
                 for network, pictures, scale in controls

@@ -44,6 +44,9 @@ class Schedule:
             case unknown:
                 raise ValueError(f"unknown beta_schedule {unknown!r}")
         abar = np.cumprod(1 - betas)
+        if config.get("rescale_betas_zero_snr"):
+            root = np.sqrt(abar)
+            abar = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
         match config.get("timestep_spacing", "leading"):
             case "leading":
                 timesteps = np.arange(steps) * (train_steps // steps) + config.get("steps_offset", 1)
@@ -65,6 +68,10 @@ class Schedule:
             return prediction
         return self.alphas[level] ** 0.5 * prediction + (1 - self.alphas[level]) ** 0.5 * x
 
+    def start(self, prediction: Tensor, x: Tensor) -> Tensor:
+        """The first step down where the noisiest level has no signal: there -v is the clean picture and x the noise."""
+        return (1 - self.alphas[-2]) ** 0.5 * x - self.alphas[-2] ** 0.5 * prediction
+
     def move(self, x: Tensor, noise: Tensor, a: int, b: int) -> Tensor:
         """DDIM from level `a` to level `b` in either direction: Eq. 4 down, Eq. 5 up."""
         abar_a, abar_b = self.alphas[a], self.alphas[b]
@@ -80,6 +87,8 @@ class Schedule:
         def rate(level: int) -> float:
             return 0.5 * math.log(self.alphas[level] / (1 - self.alphas[level]))
 
+        if self.alphas[k + 1] == 0:  # infinitely far
+            return self.move(x, (x - self.alphas[k] ** 0.5 * cleaned[-1]) / (1 - self.alphas[k]) ** 0.5, k, k - 1)
         h, before = rate(k - 1) - rate(k), rate(k) - rate(k + 1)
         r = before / h
         direction = (1 + 1 / (2 * r)) * cleaned[-1] - 1 / (2 * r) * cleaned[-2]
@@ -235,12 +244,14 @@ def generate(
     hole: Tensor | None = None,
     controls: Sequence[Control] = (),
     solver: str = "ddim",
+    null: Tensor | None = None,
 ) -> Tensor:
     """The latents of N variations at every level, (T+1, N, c, h, w), index 0 final and T `initial` itself.
 
     `source`, `prompt`, `negative` are prompt embeddings. Given `empty`, the embedding of the empty prompt, the
     reference is paired: a second reference row runs under it on the same chain, and the negative rows attend to that.
     Outside the `hole` (h, w) latents are set to the chain's after each step; `controls` steer the generated rows alone.
+    `null` (T, m, d) stands in for `negative`, a row for each step.
     """
     steps = len(chain) - 1
     schedule = Schedule.read(scheduler_config, steps)
@@ -254,24 +265,29 @@ def generate(
             return schedule.noise(predict(unet, chain[k : k + 1], timestep, embedding), chain[k : k + 1], k)
 
         def generated_rows(embedding: Tensor) -> Tensor:
-            """Runs the variations against the hidden states that `reference_row` left, and returns their noise."""
+            """Runs the variations against the hidden states that `reference_row` left; what the UNet says of them."""
             for layer in layers:
                 layer.mode, layer.reference = mode, layer.seen
-            return schedule.noise(predict(unet, levels[-1], timestep, embedding, controls), levels[-1], k)
+            return predict(unet, levels[-1], timestep, embedding, controls)
 
         for k in range(steps, 0, -1):
             timestep = schedule.timesteps[k - 1]
             mode = "plain" if timestep > attention_start else "replace" if timestep > t_align else "concat"
             reference_noise = reference_row(source)
-            positive_noise = generated_rows(prompt)
+            positive = generated_rows(prompt)
             if empty is not None:
                 reference_row(empty)
-            negative_noise = generated_rows(negative)
-            noise = negative_noise + guidance_scale * (positive_noise - negative_noise)
+            unconditional = generated_rows(negative if null is None else null[k - 1])
+            guided = unconditional + guidance_scale * (positive - unconditional)
+            noise = schedule.noise(guided, levels[-1], k)
             if align == "noise" and timestep > t_early:
                 noise = adain(noise, reference_noise)
-            cleaned.append((levels[-1] - (1 - schedule.alphas[k]) ** 0.5 * noise) / schedule.alphas[k] ** 0.5)
-            x = schedule.move(levels[-1], noise, k, k - 1)
+            if schedule.alphas[k] == 0:
+                cleaned.append(-guided)
+                x = schedule.start(guided, levels[-1])
+            else:
+                cleaned.append((levels[-1] - (1 - schedule.alphas[k]) ** 0.5 * noise) / schedule.alphas[k] ** 0.5)
+                x = schedule.move(levels[-1], noise, k, k - 1)
             if solver == "dpm++" and 1 < k < steps:
                 x = schedule.second_order(levels[-1], cleaned, k)
             if align == "latent" and timestep > t_early:
@@ -280,6 +296,43 @@ def generate(
                 x = torch.where(hole, x, chain[k - 1 : k])
             levels.append(x)
     return torch.stack(levels[::-1])
+
+
+def null_text(
+    unet: UNet2DConditionModel,
+    chain: Tensor,
+    source: Tensor,
+    empty: Tensor,
+    scheduler_config: dict,
+    guidance_scale: float,
+    inner_steps: int,
+) -> tuple[Tensor, Tensor]:
+    """Embeddings (T, m, d) for the unconditional branch (https://arxiv.org/abs/2211.09794), and where they lead to."""
+    steps = len(chain) - 1
+    schedule = Schedule.read(scheduler_config, steps)
+    null, x, found = empty, chain[-1:], []
+    unet.requires_grad_(False)
+    for index, k in enumerate(range(steps, 0, -1)):
+        timestep = schedule.timesteps[k - 1]
+        positive = predict(unet, x, timestep, source)
+        null = null.detach().clone().requires_grad_()
+        optimizer = torch.optim.Adam([null], lr=1e-2 * (1 - index / 100))
+
+        def moved() -> Tensor:
+            negative = predict(unet, x, timestep, null)  # noqa: B023
+            noise = schedule.noise(negative + guidance_scale * (positive - negative), x, k)  # noqa: B023
+            return schedule.move(x, noise, k, k - 1)  # noqa: B023
+
+        for _ in range(inner_steps):
+            loss = F.mse_loss(moved(), chain[k - 1 : k])
+            if loss < 1e-5 + 2e-5 * index:
+                break
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        x = moved().detach()
+        found.append(null.detach())
+    return torch.stack(found[::-1]), x
 
 
 Embed = Callable[[str], Tensor]

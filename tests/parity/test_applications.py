@@ -3,6 +3,8 @@
 `pytest -m parity tests/parity/test_applications.py -s` prints the errors that are reached.
 """
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,13 @@ import pytest
 import torch
 from diffusers import ControlNetModel
 
-from rival_jax import ControlNet, RivalPipeline
+from rival_jax import ControlNet, InputError, RivalPipeline
 from rival_jax.images import load_controls
 from rival_jax.masks import holes
 
+from . import reference
 from .checkpoints import randomise, write_checkpoint
-from .comparison import relative
+from .comparison import nchw, nhwc, relative
 from .oracle import Oracle
 
 LIMIT = 1e-4
@@ -85,6 +88,40 @@ def test_inpaint(pipe, oracle, chain) -> None:
 
 def test_dpm_solver(pipe, oracle, chain) -> None:
     check(pipe.vary(chain, PROMPTS, solver="dpm++", **SETTINGS), oracle, "dpm++", solver="dpm++")
+
+
+def test_null_text(pipe, oracle, pixels) -> None:
+    """What is found leads where the reference's leads; and generation is told it in place of the negative prompt."""
+    chain = pipe.invert(list(pixels), PROMPTS, STEPS)
+    found = pipe.optimise_null_text(chain, 3.0, 3)
+    settings = {"attention_start": 0, "align": "none", "initial": "inverted", "guidance_scale": 3.0}
+    led = pipe.vary(found, PROMPTS, **settings)
+    for exemplar, prompt in enumerate(PROMPTS):
+        own = nchw(np.asarray(chain.latents)[:, exemplar])
+        texts = oracle.embed(prompt), oracle.embed("")
+        _, expected = reference.null_text(oracle.unet, own, *texts, oracle.scheduler_config, 3.0, 3)
+        error = relative(led.latents[exemplar, 0], nhwc(expected)[0])
+        print(f"\nnull text, exemplar {exemplar}: {error:.1e}")
+        assert error <= LIMIT
+    chain = oracle.invert(pixels, PROMPTS, STEPS, "target")
+    expected = oracle.vary(chain, PROMPTS, PROMPTS, "", SEEDS, 1, null=np.asarray(found.null), **settings)
+    assert relative(led.latents, expected) <= LIMIT
+
+
+@pytest.mark.parametrize("solver", ["ddim", "dpm++"])
+def test_a_noisiest_level_without_signal(directory: Path, pixels: np.ndarray, tmp_path: Path, solver: str) -> None:
+    """Zero terminal signal-to-noise ratio, as v-predicting checkpoints are published with."""
+    model = shutil.copytree(directory, tmp_path / "model")
+    file = model / "scheduler" / "scheduler_config.json"
+    changes = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    pipe = RivalPipeline.from_pretrained(model, "float32")
+    assert pipe.schedule.levels(STEPS)[-1] == 0
+    chain = pipe.invert(list(pixels), "", STEPS)
+    out = pipe.vary(chain, PROMPTS, solver=solver, **SETTINGS)
+    check(out, Oracle.load(model), f"zero terminal SNR, {solver}", solver=solver)
+    with pytest.raises(InputError, match="align is 'noise', but the model's noisiest level is noise alone"):
+        pipe.vary(chain, PROMPTS, align="noise")
 
 
 @pytest.mark.parametrize("count", [1, 2])

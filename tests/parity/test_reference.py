@@ -50,6 +50,16 @@ def test_steps_agree_with_diffusers(config: dict, steps: int) -> None:
         assert relative(moved, expected) < 2e-5  # their alphas are float32
 
 
+def test_levels_without_signal_agree_with_diffusers() -> None:
+    config = SD1 | {"timestep_spacing": "trailing", "rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
+    ours, theirs = Schedule.read(config, 10), DDIMScheduler.from_config(config)
+    theirs.set_timesteps(10)
+    assert ours.alphas[-1] == 0 and ours.timesteps[::-1] == theirs.timesteps.tolist()
+    assert relative(torch.tensor(ours.alphas[1:]), theirs.alphas_cumprod[ours.timesteps]) < 1e-5
+    x, prediction = draw(1, 4, 8, 8), draw(1, 4, 8, 8, seed=1)
+    assert relative(ours.start(prediction, x), theirs.step(prediction, 999, x, eta=0.0).prev_sample) < 1e-5
+
+
 def test_published_configs_are_read(tmp_path) -> None:
     for kind, is_v in [("sd1_like", False), ("sd2_like", True)]:
         config = json.loads((write_checkpoint(kind, tmp_path / kind) / "scheduler/scheduler_config.json").read_text())

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from rival_jax.canny import canny
+from rival_jax.edges import canny
 from rival_jax.errors import InputError
 
 
