@@ -105,6 +105,11 @@ def test_what_vary_defaults_to_does_not_matter():
         "width",
         "progress",
         "watch",
+        "solver",
+        "fixed_point_steps",
+        "controlnet",
+        "control_image",
+        "controlnet_scale",
     }
 
 
