@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checkpoint import Model, write_controlnet
+from checkpoint import CONTROL, Model, write_controlnet
 from flax.serialization import msgpack_serialize
 from flax.traverse_util import unflatten_dict
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.hf_api import ModelInfo
 
 from rival_jax import ControlNet, InputError
 from rival_jax.models.config import UNetConfig
@@ -77,7 +79,7 @@ def test_a_hub_id(directory, monkeypatch):
 
     (directory / WEIGHTS.replace(".s", ".fp16.s")).write_bytes((directory / WEIGHTS).read_bytes())
     files = [{"rfilename": file.name} for file in directory.iterdir()] + [{"rfilename": "images/in.png"}]
-    info = huggingface_hub.hf_api.ModelInfo(id="owner/edges", siblings=files)
+    info = ModelInfo(id="owner/edges", siblings=files)
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: info)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     assert ControlNet.from_pretrained("owner/edges", "float32").directory == directory.resolve()
@@ -92,7 +94,7 @@ def test_the_hub_out_of_reach(monkeypatch):
         raise ConnectionError
 
     def not_cached(*_, **__):
-        raise huggingface_hub.errors.LocalEntryNotFoundError("not cached")
+        raise LocalEntryNotFoundError("not cached")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", not_cached)
@@ -114,6 +116,10 @@ def _unet(directory):
     (directory / "config.json").write_text(json.dumps(Model.configs["unet"]))
 
 
+def _pooling(directory):
+    (directory / "config.json").write_text(json.dumps(CONTROL | {"global_pool_conditions": True}))
+
+
 @pytest.mark.parametrize(
     "damage, message",
     [
@@ -122,7 +128,7 @@ def _unet(directory):
         (_unet, "The ControlNet config's sample_size = 8 is not supported"),
         (lambda directory: (directory / "config.json").unlink(), "config.json is missing"),
         (lambda directory: (directory / "config.json").write_text("{"), "config.json is corrupt"),
-        (lambda directory: write_controlnet(directory, global_pool_conditions=True), "global_pool_conditions = True"),
+        (_pooling, "global_pool_conditions = True is not supported"),
     ],
 )
 def test_a_damaged_one(directory, damage, message, monkeypatch):
