@@ -124,7 +124,7 @@ def _pooling(directory):
     "damage, message",
     [
         (_cut, "diffusion_pytorch_model.safetensors is cut short"),
-        (_pickled, "has only diffusion_pytorch_model.bin: pickles are not read"),
+        (_pickled, "diffusion_pytorch_model.bin is corrupt or not a bin file"),
         (_unet, "The ControlNet config's sample_size = 8 is not supported"),
         (lambda directory: (directory / "config.json").unlink(), "config.json is missing"),
         (lambda directory: (directory / "config.json").write_text("{"), "config.json is corrupt"),

@@ -142,7 +142,8 @@ def test_a_run_is_recorded_and_repeated_bit_for_bit(first, run, tmp_path, checkp
         "attention_start": 1000, "reference": "shared", "align": "latent", "timestep_convention": "target",
         "model": str(checkpoint), "dtype": "float32", "out": str(tmp_path / "first"), "height": 16, "width": 16,
         "cache_reference": False, "solver": "ddim", "fixed_point_steps": 0,
-        "controlnet": [], "control_image": [], "controlnet_scale": [], "lora": [], "lora_scale": [1.0], "textual_inversion": [],
+        "controlnet": [], "control_image": [], "controlnet_scale": [],
+        "lora": [], "lora_scale": [1.0], "textual_inversion": [],
     }  # fmt: skip
     assert arguments == expected
     assert first["photos"] == [{"path": photo, "sha256": record.sha256(Path(photo))} for photo in arguments["photos"]]

@@ -124,16 +124,17 @@ def _fit(method: Method, settings: Settings, pixels: np.ndarray, folder: Path, p
     schedule = pipe.schedule
     levels = jnp.asarray(schedule.alphas_cumprod, jnp.float32)
     loss = partial(_loss, method.networks, levels, schedule.prediction_type)
-    return fit(
-        method.params(jax.random.key(settings.seed)),
-        loss,
-        batch,
-        phase,
-        folder / "training",
-        seed=settings.seed,
-        report=lambda step, steps, value: progress(f"learning, loss {value:.4f}", step, steps),
-        frozen=(pipe.unet, pipe.text_encoder),
-    )
+    with jax.numpy_dtype_promotion("standard"):  # optax counts in whole numbers
+        return fit(
+            method.params(jax.random.key(settings.seed)),
+            loss,
+            batch,
+            phase,
+            folder / "training",
+            seed=settings.seed,
+            report=lambda step, steps, value: progress(f"learning, loss {value:.4f}", step, steps),
+            frozen=(pipe.unet, pipe.text_encoder),
+        )
 
 
 def _loss(

@@ -141,6 +141,7 @@ class DreamBooth:
     def write(self, params: Params, folder: Path) -> Path:
         """A whole model in the diffusers layout: the learnt UNet beside copies of the other parts."""
         model = folder / "model"
+        model.mkdir(exist_ok=True)
         weights = shutil.ignore_patterns("*.safetensors*", "*.bin*", "*.msgpack", "*.md")
         for part in sorted(path for path in self.pipe.directory.iterdir() if path.name != "README.md"):
             target = model / part.name

