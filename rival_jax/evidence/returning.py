@@ -56,8 +56,8 @@ def returning(experiment: Experiment, progress: Progress) -> dict[str, dict[str,
 
     def measured(way: Way) -> dict[str, list[float]]:
         spaced = replace(pipe, schedule=replace(pipe.schedule, timestep_spacing=way.spacing))
-        options = {"fixed_point_steps": way.fixed_point_steps}
-        chain = spaced.invert(pictures, captions, way.steps, way.convention, **options)
+        refined = way.fixed_point_steps
+        chain = spaced.invert(pictures, captions, way.steps, way.convention, fixed_point_steps=refined)
         if way.null_text:
             chain = spaced.optimise_null_text(chain, way.guidance)
         back = spaced.reconstruct(chain, way.guidance, way.solver)

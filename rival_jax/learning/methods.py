@@ -29,7 +29,8 @@ Params = dict[str, Any]
 class Method(Protocol):
     """One way to learn a concept; `pipe` is the pipeline that is learnt on, made ready for it."""
 
-    pipe: RivalPipeline
+    @property
+    def pipe(self) -> RivalPipeline: ...
 
     def params(self, key: jax.Array) -> Params:
         """What is trained, as it is before."""
