@@ -108,7 +108,7 @@ def test_null_text(pipe, oracle, pixels) -> None:
     assert relative(led.latents, expected) <= LIMIT
 
 
-@pytest.mark.parametrize("solver", ["ddim", "dpm++"])
+@pytest.mark.parametrize("solver", ["ddim", pytest.param("dpm++", marks=pytest.mark.slow)])
 def test_a_noisiest_level_without_signal(directory: Path, pixels: np.ndarray, tmp_path: Path, solver: str) -> None:
     """Zero terminal signal-to-noise ratio, as v-predicting checkpoints are published with."""
     model = shutil.copytree(directory, tmp_path / "model")
@@ -124,7 +124,7 @@ def test_a_noisiest_level_without_signal(directory: Path, pixels: np.ndarray, tm
         pipe.vary(chain, PROMPTS, align="noise")
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_controlnet(pipe, oracle, chain, tmp_path: Path, count: int) -> None:
     draw = np.random.default_rng(1)
     directories = [tmp_path / str(number) for number in range(count)]

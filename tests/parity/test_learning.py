@@ -19,6 +19,7 @@ PROMPTS, STEPS = ["a red <sks>", "<sks> on grass"], 10
 
 
 @torch.no_grad()
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["textual-inversion", "lora", "dreambooth"])
 def test_diffusers_draws_the_same(tmp_path: Path, method: str) -> None:
     checkpoint = write_checkpoint("sd2_like", tmp_path / "model")
