@@ -115,16 +115,13 @@ def editing(experiment: Experiment, progress: Progress) -> dict[str, dict[str, n
 
 
 def editing_markdown(results: Mapping[str, Mapping[str, np.ndarray]]) -> str:
-    """A table of them; of each edit also the structure that img2img keeps where it changes as much."""
+    """A table of them; of each edit also the most structure that img2img keeps where it changes as much, or more."""
     plain = [scores for name, scores in results.items() if name.startswith("img2img")]
-    order = np.argsort([scores["changed"].mean() for scores in plain])
-    shares = [plain[place]["changed"].mean() for place in order]
     lines = ["| setting | new colour recognised | structure | img2img's at equal change |", "|---" * 4 + "|"]
     for name, scores in results.items():
         changed, kept = scores["changed"].mean(), scores["structure"]
         low, high = interval(kept)
-        equal = "-"
-        if name.startswith("edit"):
-            equal = f"{np.interp(changed, shares, [plain[place]['structure'].mean() for place in order]):.3f}"
+        alike = [own["structure"].mean() for own in plain if own["changed"].mean() >= changed]
+        equal = f"{max(alike):.3f}" if alike and name.startswith("edit") else "-"
         lines.append(f"| {name} | {changed:.1%} | {kept.mean():.3f} [{low:.3f}, {high:.3f}] | {equal} |")
     return "\n".join(lines) + "\n"
