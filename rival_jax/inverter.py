@@ -92,7 +92,7 @@ class Inverter(StableDiffusion):
         checks.count("num_inner_steps", num_inner_steps)
         guidance = checks.guidance(guidance_scale, len(chain.pixels), 1)[:, 0]
         with self.precision():
-            null, _ = optimise(
+            null = optimise(
                 self.unet,
                 self.schedule,
                 chain.latents,

@@ -38,9 +38,8 @@ def optimise(
     backend: Backend | None = None,
     progress: Progress,
     once: bool = False,
-) -> tuple[jax.Array, jax.Array]:
-    """Embeddings (T, e, m, d) that stand in for the empty prompt's, index t - 1 for the step from t; and what was left
-    of the mean squared error (T, e) between the latents that guidance steps to and the chain's.
+) -> jax.Array:
+    """Embeddings (T, e, m, d) that stand in for the empty prompt's, index t - 1 for the step from t.
 
     Args:
         source_emd, empty_emd: embedded source prompt and empty prompt; the latter is where optimisation begins.
@@ -73,8 +72,7 @@ def optimise(
         parts.append(made)  # pyright: ignore[reportPossiblyUnboundVariable] (the first makes it)
         left -= length
         progress("null-text", steps - left, steps)
-    null, error = (jnp.concatenate(pieces)[::-1, :exemplars] for pieces in zip(*parts, strict=True))
-    return null, error
+    return jnp.concatenate(parts)[::-1, :exemplars]
 
 
 @partial(jax.jit, static_argnames=("length", "prediction_type", "backend", "mesh"))
@@ -93,7 +91,7 @@ def _descend(
     backend: Backend | None,
     mesh: Mesh,
 ):
-    """`length` steps down from `top`: the latents and embeddings there, and of all steps embeddings and errors."""
+    """`length` steps down from `top`: the latents and embeddings there, and the embeddings of all steps."""
 
     def program(unet, state, top, chain, known, levels, guidance, num_inner_steps):
         network, adam = unet.module(), optax.scale_by_adam()
@@ -128,8 +126,7 @@ def _descend(
 
             start = jnp.int32(0), null, adam.init(null), jnp.bool_(True)
             _, null, _, _ = lax.while_loop(lambda carry: carry[3] & (carry[0] < num_inner_steps), improved, start)
-            moved = stepped(null)
-            return (moved, null), (null, jnp.square(moved - chain[t - 1]).mean(axis=(1, 2, 3)))
+            return (stepped(null), null), null
 
         return lax.scan(step, state, top - jnp.arange(length, dtype=top.dtype))
 

@@ -56,14 +56,13 @@ class Request:
 
         Raises InputError for any argument out of its range or at odds with the chain.
         """
-        steps, convention, keep = self.num_inference_steps, self.timestep_convention, self.cache_reference
+        inverted = chain or self  # which says how the photos are, or were, inverted
         if chain:
             self._check_chain(exemplars, latents, chain)
-            steps, convention, keep = chain.num_inference_steps, chain.timestep_convention, chain.cache_reference
-        if chain and chain.null is not None:
-            checks.no_negative_prompt(self.negative_prompt, exemplars)
+            if chain.null is not None:
+                checks.no_negative_prompt(self.negative_prompt, exemplars)
         given = {name: getattr(self, name) for name in _CHECKED}
-        checks.variation(exemplars, **given, cache_reference=keep)
+        checks.variation(exemplars, **given, cache_reference=inverted.cache_reference)
         if isinstance(self.initial, str) and self.initial == "inverted" and self.num_variations != 1:
             warnings.warn("All variations that start from the inverted latents are the same picture.", stacklevel=4)
         initial = self.initial
@@ -75,13 +74,13 @@ class Request:
             prompt=checks.per_exemplar("prompt", self.prompt, exemplars),
             source_prompt=checks.per_exemplar("source_prompt", source, exemplars),
             negative_prompt=checks.per_exemplar("negative_prompt", self.negative_prompt, exemplars),
-            num_inference_steps=NUM_INFERENCE_STEPS if steps is None else steps,
+            num_inference_steps=inverted.num_inference_steps or NUM_INFERENCE_STEPS,
             guidance_scale=checks.guidance(self.guidance_scale, exemplars, self.num_variations),
             initial=initial,
             seed=checks.seeds(self.seed, exemplars),
-            timestep_convention="target" if convention is None else convention,
-            cache_reference=bool(keep),
-            fixed_point_steps=chain.fixed_point_steps if chain else self.fixed_point_steps or 0,
+            timestep_convention=inverted.timestep_convention or "target",
+            cache_reference=bool(inverted.cache_reference),
+            fixed_point_steps=inverted.fixed_point_steps or 0,
         )
 
     def _check_chain(self, exemplars: int, latents: tuple[int, int, int], chain: Chain) -> None:

@@ -21,7 +21,7 @@ from rival_jax.controlnet import ControlNet
 from rival_jax.devices import share
 from rival_jax.edges import canny
 from rival_jax.errors import InputError
-from rival_jax.images import check_images, opened, psnr
+from rival_jax.images import check_images, load_images, opened, psnr
 from rival_jax.info import kernels
 from rival_jax.learning.concept import learn_concept
 from rival_jax.learning.settings import Settings
@@ -182,31 +182,36 @@ def _check(args: Vary, settings: dict) -> None:
         if not args.mask:
             raise InputError("mask is missing: name a black and white picture of the photo's size; white is filled.")
         load_masks(list(args.mask), sizes, *sizes[0])
-    if args.control_image and not args.controlnet:
+    _check_controls(args)
+
+
+def _check_controls(args: Vary) -> None:
+    """Raises InputError where control images are not as many as ControlNets, or as those times photos."""
+    count, photos, images = len(args.controlnet), len(args.photos), len(args.control_image)
+    if images and not count:
         raise InputError("control_image is given without a controlnet; give both or neither.")
+    if images not in (count, count * photos):
+        raise InputError(
+            f"control_image has {images} entries, but there are {count} ControlNets and {photos} photos; "
+            "give one for each ControlNet, or for each ControlNet one a photo."
+        )
 
 
 def _controls(args: Vary, pipe: RivalPipeline) -> dict[str, Any]:
     """The arguments of `vary` that concern ControlNets, which are loaded."""
-    count, photos = len(args.controlnet), len(args.photos)
-    if not count:
+    if not args.controlnet:
         return {}
     nets = [ControlNet.from_pretrained(net, args.dtype) for net in args.controlnet]
-    if len(args.control_image) not in (count, count * photos):
-        raise InputError(
-            f"control_image has {len(args.control_image)} entries, but there are {count} ControlNets and {photos} "
-            "photos; give one for each ControlNet, or for each ControlNet one a photo."
-        )
-    each = len(args.control_image) // count
+    height, width = args.height or pipe.size, args.width or pipe.size
+
+    def picture(image: str, photo: Path) -> Any:
+        return canny(load_images(photo, height, width)[0]) if image == CANNY else Path(image)
+
+    each = len(args.control_image) // len(nets)
     shown = []
-    for net in range(count):
-        images = args.control_image[net * each : (net + 1) * each] * (photos // each)
-        shown.append(
-            [
-                canny(opened(photo)) if image == CANNY else Path(image)
-                for image, photo in zip(images, args.photos, strict=True)
-            ]
-        )
+    for start in range(0, len(args.control_image), each):
+        images = args.control_image[start : start + each] * (len(args.photos) // each)
+        shown.append([picture(image, photo) for image, photo in zip(images, args.photos, strict=True)])
     scales = args.controlnet_scale or (1.0,)
     return {"controlnet": nets, "control_image": shown, "controlnet_scale": scales[0] if len(scales) == 1 else scales}
 
@@ -223,8 +228,9 @@ def _at_full_size(args: Vary, out: Variations, weights: np.ndarray, folder: Path
     """Lays what was filled over the photos as they were, and writes that."""
     files = []
     for photo, pictures, shares in zip(args.photos, out.images, weights, strict=True):
-        laid_over = [at_full_size(opened(photo), picture, shares) for picture in pictures]
-        files += [outputs.write_png(folder, "full-0001.png", whole) for whole in laid_over]
+        whole = opened(photo)
+        laid_over = (at_full_size(whole, picture, shares) for picture in pictures)
+        files += [outputs.write_png(folder, "full-0001.png", picture) for picture in laid_over]
     return {"full_size": [file.name for file in files]}
 
 

@@ -174,12 +174,8 @@ def _residuals(controls, stage: Stage, known: Known, course: Course, layout: Lay
             prefix=prefix,
         )
         weighed.append(jax.tree.map(partial(_weighed, control.scale), added))
-    return jax.tree.map(lambda *all_of: layout.generated(_sum(all_of)), *weighed)
+    return jax.tree.map(lambda *all_of: layout.generated(reduce(jnp.add, all_of)), *weighed)
 
 
 def _weighed(scale: Any, x: jax.Array) -> jax.Array:
     return scale.astype(x.dtype) * x
-
-
-def _sum(rows: tuple[jax.Array, ...]) -> jax.Array:
-    return reduce(jnp.add, rows)

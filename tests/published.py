@@ -69,25 +69,13 @@ SDXL = SD1 | {
     "upcast_attention": None,
     "use_linear_projection": True,
 }
-CONTROLNET_SD1 = {
+_OF_A_WHOLE_UNET = ("center_input_sample", "out_channels", "sample_size", "up_block_types")
+CONTROLNET_SD1 = {key: value for key, value in SD1.items() if key not in _OF_A_WHOLE_UNET} | {
     "_class_name": "ControlNetModel",
     "_diffusers_version": "0.14.0.dev0",
-    "act_fn": "silu",
-    "attention_head_dim": 8,
-    "block_out_channels": [320, 640, 1280, 1280],
     "class_embed_type": None,
     "conditioning_embedding_out_channels": [16, 32, 96, 256],
     "controlnet_conditioning_channel_order": "rgb",
-    "cross_attention_dim": 768,
-    "down_block_types": ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],
-    "downsample_padding": 1,
-    "flip_sin_to_cos": True,
-    "freq_shift": 0,
-    "in_channels": 4,
-    "layers_per_block": 2,
-    "mid_block_scale_factor": 1,
-    "norm_eps": 1e-05,
-    "norm_num_groups": 32,
     "num_class_embeds": None,
     "only_cross_attention": False,
     "projection_class_embeddings_input_dim": None,

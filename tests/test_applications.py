@@ -1,9 +1,11 @@
 """The applications beside `vary`: what sets them apart, and the laws that tie them to it."""
 
+import json
 from functools import partial
 
 import numpy as np
 import pytest
+from checkpoint import write_controlnet
 from command import rival, save_photo
 from PIL import Image
 
@@ -132,6 +134,20 @@ def test_inpaint_on_the_command_line(use_pipe, tmp_path):
         for number in (1, 2):
             one, other = (tmp_path / "out" / name.format(n) for n in (number, number + 2))
             assert one.read_bytes() == other.read_bytes()
+
+
+def test_the_photo_s_own_edges_on_the_command_line(use_pipe, tmp_path):
+    """Of a photo of another aspect than the pictures'; and a control image too many is met before the model."""
+    photo, net = save_photo(tmp_path / "photo.png", size=(40, 24)), tmp_path / "net"
+    write_controlnet(net)
+    arguments = ("vary", photo, "--prompt", PROMPT, "--num-inference-steps", 4, "-n", 1, "--out", tmp_path / "out")
+    control = ("--controlnet", net, "--control-image", "canny")
+    result = rival(*arguments, *control, "--controlnet-scale", 0.5)
+    assert result.code == 0, result.err
+    settings = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert settings["arguments"]["control_image"] == ["canny"] and settings["control_image"] == []
+    several = rival(*arguments, *control, "--control-image", "canny")
+    assert several.code == 2 and "control_image has 2 entries, but there are 1 ControlNets and 1 photos" in several.err
 
 
 @pytest.mark.parametrize("command, name", [("generate", "generated"), ("edit", "edited")])

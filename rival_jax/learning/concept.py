@@ -110,14 +110,13 @@ def _fit(method: Method, settings: Settings, pixels: np.ndarray, folder: Path, p
     examples = [Examples.of(pipe, pixels, prompts_of(concept))]
     if settings.class_prompt is not None:
         examples.append(Examples.of(pipe, _class_images(pipe, settings, progress), [settings.class_prompt]))
-    weights = np.concatenate(
-        [np.full(batch_size, weight) for weight in (1.0, settings.prior_loss_weight)[: len(examples)]]
-    )
+    each = np.array([1.0, settings.prior_loss_weight], np.float32)[: len(examples)]
+    weights = np.repeat(each, batch_size)
 
     def batch(rng: np.random.Generator) -> dict[str, np.ndarray]:
         drawn = [own.draw(rng, batch_size) for own in examples]
         joined = {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
-        return joined | {"weights": weights.astype(np.float32)}
+        return joined | {"weights": weights}
 
     rate = _RATES[settings.method] if settings.learning_rate is None else float(settings.learning_rate)
     phase = Phase(settings.num_steps, batch_size * len(examples), rate, ema=0.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 
 from rival_jax.codec import encode
@@ -32,8 +31,7 @@ class Examples:
     def of(cls, pipe: RivalPipeline, pixels: np.ndarray, prompts: Sequence[str]) -> Examples:
         """Of photos (e, H, W, 3) uint8."""
         both = np.concatenate([pixels, pixels[:, :, ::-1]])
-        parts = [np.asarray(encode(pipe.vae, jnp.asarray(both[i : i + 8]))) for i in range(0, len(both), 8)]
-        return cls(np.concatenate(parts), pipe.tokenizer(tuple(prompts)))
+        return cls(np.asarray(encode(pipe.vae, both)), pipe.tokenizer(tuple(prompts)))
 
     def draw(self, rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
         """`count` of them, each with one of the prompts."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rival_jax.models.clip_config import TextConfig
 from rival_jax.models.config import UNetConfig
+from rival_jax.weights.original_keys import RESNET_LAYERS, unet_places
 
 _NETWORKS = {
     "unet": r"lora_unet_|unet\.",
@@ -75,54 +76,11 @@ def _text_names(layer: str) -> list[str]:
 
 def _unet_names(config: UNetConfig):
     """A function from a layer to diffusers' names for it, today's and the former one, and the original UNet's."""
-    places = _original_places(config)
+    places = unet_places(config)
 
     def names(layer: str) -> list[str]:
         place = next(place for place in places if f"{layer}.".startswith(f"{place}."))
-        inside = re.sub(r"\w+$", lambda last: _ORIGINAL_LAYERS.get(last[0], last[0]), layer.removeprefix(place))
+        inside = re.sub(r"\w+$", lambda last: RESNET_LAYERS.get(last[0], last[0]), layer.removeprefix(place))
         return [layer, layer.removesuffix(".0"), places[place] + inside]
 
     return names
-
-
-_ORIGINAL_LAYERS = {
-    "conv1": "in_layers.2",
-    "conv2": "out_layers.3",
-    "time_emb_proj": "emb_layers.1",
-    "conv_shortcut": "skip_connection",
-}
-"""Of a residual block."""
-
-
-def _original_places(config: UNetConfig) -> dict[str, str]:
-    """Where each part of the UNet stands in the original implementation, which counts the blocks' layers through.
-
-    Source: CompVis/latent-diffusion, ldm/modules/diffusionmodules/openaimodel.py, `UNetModel`.
-    """
-    places = {
-        "conv_in": "input_blocks.0.0",
-        "conv_out": "out.2",
-        "time_embedding.linear_1": "time_embed.0",
-        "time_embedding.linear_2": "time_embed.2",
-        "add_embedding.linear_1": "label_emb.0.0",
-        "add_embedding.linear_2": "label_emb.0.2",
-        "mid_block.resnets.0": "middle_block.0",
-        "mid_block.attentions.0": "middle_block.1",
-        "mid_block.resnets.1": "middle_block.2",
-    }
-    number = 1
-    for block, count in enumerate(config.layers_per_block):
-        for layer in range(count):
-            places[f"down_blocks.{block}.resnets.{layer}"] = f"input_blocks.{number}.0"
-            places[f"down_blocks.{block}.attentions.{layer}"] = f"input_blocks.{number}.1"
-            number += 1
-        places[f"down_blocks.{block}.downsamplers.0.conv"] = f"input_blocks.{number}.0.op"
-        number += 1
-    number = 0
-    for block, (count, depth) in enumerate(zip(config.layers_per_block[::-1], config.up_depths[::-1], strict=True)):
-        for layer in range(count + 1):
-            places[f"up_blocks.{block}.resnets.{layer}"] = f"output_blocks.{number}.0"
-            places[f"up_blocks.{block}.attentions.{layer}"] = f"output_blocks.{number}.1"
-            number += 1
-        places[f"up_blocks.{block}.upsamplers.0.conv"] = f"output_blocks.{number - 1}.{2 if depth else 1}.conv"
-    return places

@@ -6,7 +6,7 @@ by aliases, so that the key table of a model directory serves for a file too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -45,53 +45,61 @@ def original(table: Table, config: Any) -> Table:
     return replace(table, rules=(*table.rules, *rules), aliases=(*names, *table.aliases))
 
 
+RESNET_LAYERS = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+"""Today's names of what a residual block is made of, and there."""
+
+
+def unet_places(config: UNetConfig) -> dict[str, str]:
+    """Where each part of the UNet stands there, by today's names; attentions also where a level has none.
+
+    A sampler between levels has a number of its own on the way down only.
+    Source: CompVis/latent-diffusion, ldm/modules/diffusionmodules/openaimodel.py, `UNetModel`.
+    """
+    places = {
+        "conv_in": "input_blocks.0.0",
+        "conv_norm_out": "out.0",
+        "conv_out": "out.2",
+        "time_embedding.linear_1": "time_embed.0",
+        "time_embedding.linear_2": "time_embed.2",
+        "add_embedding.linear_1": "label_emb.0.0",
+        "add_embedding.linear_2": "label_emb.0.2",
+        "mid_block.resnets.0": "middle_block.0",
+        "mid_block.attentions.0": "middle_block.1",
+        "mid_block.resnets.1": "middle_block.2",
+    }
+    number = 1
+    for block, count in enumerate(config.layers_per_block):
+        for layer in range(count):
+            places[f"down_blocks.{block}.resnets.{layer}"] = f"input_blocks.{number}.0"
+            places[f"down_blocks.{block}.attentions.{layer}"] = f"input_blocks.{number}.1"
+            number += 1
+        places[f"down_blocks.{block}.downsamplers.0.conv"] = f"input_blocks.{number}.0.op"
+        number += 1
+    number = 0
+    for block, (count, depth) in enumerate(zip(config.layers_per_block[::-1], config.up_depths[::-1], strict=True)):
+        for layer in range(count + 1):
+            places[f"up_blocks.{block}.resnets.{layer}"] = f"output_blocks.{number}.0"
+            places[f"up_blocks.{block}.attentions.{layer}"] = f"output_blocks.{number}.1"
+            number += 1
+        places[f"up_blocks.{block}.upsamplers.0.conv"] = f"output_blocks.{number - 1}.{2 if depth else 1}.conv"
+    return places
+
+
 def _unet(config: UNetConfig) -> tuple[Aliases, tuple[Rule, ...]]:
-    """Levels one after the other; a sampler between levels has a number of its own on the way down only."""
-    layers = config.layers_per_block
-    down = [
-        alias
-        for number, (level, layer) in enumerate(_places([count + 1 for count in layers]), start=1)
-        for alias in (
-            (rf"^input_blocks\.{number}\.0\.op\.", f"down_blocks.{level}.downsamplers.0.conv."),
-            (rf"^input_blocks\.{number}\.0\.", f"down_blocks.{level}.resnets.{layer}."),
-            (rf"^input_blocks\.{number}\.1\.", f"down_blocks.{level}.attentions.{layer}."),
-        )
-    ]
-    up = [
-        alias
-        for number, (level, layer) in enumerate(_places([count + 1 for count in reversed(layers)]))
-        for alias in (
-            (rf"^output_blocks\.{number}\.[12]\.conv\.", f"up_blocks.{level}.upsamplers.0.conv."),
-            (rf"^output_blocks\.{number}\.0\.", f"up_blocks.{level}.resnets.{layer}."),
-            (rf"^output_blocks\.{number}\.1\.", f"up_blocks.{level}.attentions.{layer}."),
-        )
-    ]
+    """Longer names first: a sampler may stand inside what would be an attention's place."""
+    places = sorted(unet_places(config).items(), key=lambda item: len(item[1]), reverse=True)
     return (
         (r"^model\.diffusion_model\.", ""),
-        (r"^input_blocks\.0\.0\.", "conv_in."),
-        *down,
-        (r"^middle_block\.0\.", "mid_block.resnets.0."),
-        (r"^middle_block\.1\.", "mid_block.attentions.0."),
-        (r"^middle_block\.2\.", "mid_block.resnets.1."),
-        *up,
-        (r"\.in_layers\.0\.", ".norm1."),
-        (r"\.in_layers\.2\.", ".conv1."),
-        (r"\.emb_layers\.1\.", ".time_emb_proj."),
-        (r"\.out_layers\.0\.", ".norm2."),
-        (r"\.out_layers\.3\.", ".conv2."),
-        (r"\.skip_connection\.", ".conv_shortcut."),
-        (r"^time_embed\.0\.", "time_embedding.linear_1."),
-        (r"^time_embed\.2\.", "time_embedding.linear_2."),
-        (r"^label_emb\.0\.0\.", "add_embedding.linear_1."),
-        (r"^label_emb\.0\.2\.", "add_embedding.linear_2."),
-        (r"^out\.0\.", "conv_norm_out."),
-        (r"^out\.2\.", "conv_out."),
+        *((rf"^{re.escape(there)}\.", f"{today}.") for today, there in places),
+        *((rf"\.{re.escape(there)}\.", f".{today}.") for today, there in RESNET_LAYERS.items()),
     ), ()
-
-
-def _places(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """(level, place in it) of each block, where levels have so many."""
-    return ((level, place) for level, size in enumerate(sizes) for place in range(size))
 
 
 def _vae(config: VAEConfig) -> tuple[Aliases, tuple[Rule, ...]]:

@@ -1,8 +1,13 @@
 """Parity with torch and diffusers, which come with the extra `[parity]`; without them this folder is skipped."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# A failure has to be found in the log: what diffusers and transformers say of themselves is left out of it.
+for name, value in {"DIFFUSERS_VERBOSITY": "error", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}.items():
+    os.environ.setdefault(name, value)
 
 
 def pytest_pycollect_makemodule() -> None:
