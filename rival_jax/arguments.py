@@ -53,11 +53,13 @@ class Programs:
     num_variations: Annotated[int, arg(aliases=["-n"])] = 4
     """Variations of each photo."""
     model: ModelName = "tiny"
-    """The embedded model (it knows a small drawn world only), a Stable Diffusion 1.x/2.x checkpoint (a directory in the
-    diffusers layout, or one .safetensors, .ckpt, .pt or .bin file), or a hub id."""
+    """The embedded model (it knows a small drawn world only), a checkpoint of Stable Diffusion 1.x, 2.x or XL, Stable
+    Diffusion image variations or Stable unCLIP (a directory in the diffusers layout; of the first three also one
+    .safetensors, .ckpt, .pt or .bin file), or a hub id."""
     model_config: ModelConfig = None
     """Whose configs, tokenizer and scheduler config a model in one file is read with: a directory in the diffusers
-    layout or a hub id; by default SD 1.5 or SD 2.1, as its tensors say. A 2.x model that predicts noise needs one."""
+    layout or a hub id; by default SD 1.5, SD 2.1 or SDXL, as its tensors say. A 2.x model that predicts noise needs
+    one."""
     dtype: Precision = None
     """Type of weights and arithmetic; by default what suits the device."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
@@ -108,7 +110,8 @@ class Request:
     photos: Annotated[Positional[tuple[Path, ...]], arg(metavar="[PHOTO ...]", help_behavior_hint="")] = ()
     """Photos to vary; without one, a sample exemplar that comes with the package."""
     prompt: UseAppendAction[tuple[str, ...]] = ()
-    """What the variations show; once for all photos, or repeated, once a photo. A sample has its own caption."""
+    """What the variations show; once for all photos, or repeated, once a photo. A sample has its own caption; Stable
+    Diffusion image variations reads none, and Stable unCLIP can do without."""
     out: Path = Path("out")
     """Folder for the pictures, the contact sheet and run.json. Nothing in it is overwritten."""
     source_prompt: UseAppendAction[tuple[str, ...]] = ()
@@ -126,6 +129,8 @@ class Request:
     ControlNet; with one ControlNet also once a photo."""
     controlnet_scale: UseAppendAction[tuple[float, ...]] = ()
     """Weight of a ControlNet; once, or once for each. By default 1."""
+    noise_level: int = 0
+    """0 to 999; how much noise hides of the photo that Stable unCLIP is shown."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,47 +13,32 @@ from flax import nnx
 
 from rival_jax import checks
 from rival_jax.cache import keep_programs
+from rival_jax.conditioning import Conditioner, Conditioning, PictureReader, Shown, TextReader
 from rival_jax.errors import InputError
-from rival_jax.models.clip_config import TextConfig
-from rival_jax.models.config import UNetConfig, VAEConfig
+from rival_jax.metrics.pictures import Normalisation
 from rival_jax.models.network import Network
-from rival_jax.options import DTYPES, Backend, DType
+from rival_jax.options import Backend, DType
+from rival_jax.parts import device_dtype, noising, one_file, plans
 from rival_jax.safety import SafetyChecker
 from rival_jax.schedule import Schedule
-from rival_jax.shapes import TextEmbedding
-from rival_jax.text import Tokenizer, embed
-from rival_jax.weights import (
-    SAFETY_CHECKER,
-    TEXT_ENCODER,
-    UNET,
-    VAE,
-    Part,
-    Plan,
-    load_state,
-    lora,
-    plan,
-    resolve,
-    textual_inversion,
-    zeros,
-)
-from rival_jax.weights.files import read_json
-from rival_jax.weights.single_file import is_single_file, open_file
+from rival_jax.text import Tokenizer
+from rival_jax.weights import Plan, load_state, lora, textual_inversion, zeros
+from rival_jax.weights.files import FEATURE_EXTRACTOR, read_json
 
 
 @dataclass(frozen=True)
 class StableDiffusion:
-    """A checkpoint's networks, tokenizer and schedule. Made by `from_pretrained`."""
+    """A checkpoint's networks, what makes its conditioning, and its schedule. Made by `from_pretrained`."""
 
     unet: Network
     vae: Network
-    text_encoder: Network
-    tokenizer: Tokenizer
+    conditioner: Conditioner
     schedule: Schedule
     directory: Path
     dtype: str
     attention: Backend | None
-    plans: tuple[Plan, ...] = field(repr=False)
-    """Of the UNet, the VAE and the text encoder: where their weights are."""
+    plans: Mapping[str, Plan] = field(repr=False)
+    """Of its networks, by their folders: where their weights are."""
     stands_in: bool = False
     """Only to have programs compiled: each runs once, and pictures are of nothing."""
     safety_checker: SafetyChecker | None = None
@@ -89,12 +73,14 @@ class StableDiffusion:
         dtype = device_dtype() if dtype is None else dtype
         directory, schedule, parts = plans(model, dtype, config)
         if attention is not None:
-            checks.attention(attention, dtype, parts[0].config)
-        tokenizer = Tokenizer.from_pretrained(directory / "tokenizer", parts[-1].config)
+            checks.attention(attention, dtype, parts["unet"].config)
+        tokenizers = _tokenizers(directory, parts)
         checker = None if one_file(parts) else SafetyChecker.from_pretrained(directory)
         keep_programs()
         networks = _networks(parts, load_state if weights else zeros)
-        return cls(*networks, tokenizer, schedule, directory, dtype, attention, parts, not weights, checker)
+        conditioner = _conditioner(directory, networks, tokenizers)
+        own = networks["unet"], networks["vae"], conditioner
+        return cls(*own, schedule, directory, dtype, attention, parts, not weights, checker)
 
     @classmethod
     def structure(
@@ -103,16 +89,18 @@ class StableDiffusion:
         """A model with shapes in place of its weights, enough to count what a run would take. Raises InputError too."""
         dtype = device_dtype() if dtype is None else dtype
         directory, schedule, parts = plans(model, dtype, config)
-        tokenizer = Tokenizer.from_pretrained(directory / "tokenizer", parts[-1].config)
-        return cls(*_networks(parts, lambda part: part.state), tokenizer, schedule, directory, dtype, None, parts, True)
+        networks = _networks(parts, lambda part: part.state)
+        conditioner = _conditioner(directory, networks, _tokenizers(directory, parts))
+        return cls(networks["unet"], networks["vae"], conditioner, schedule, directory, dtype, None, parts, True)
 
     def load(self) -> Self:
         """The same with its weights, where it was made without."""
-        unet, vae, text_encoder = _networks(self.plans, load_state)
-        return replace(self, unet=unet, vae=vae, text_encoder=text_encoder, stands_in=False)
+        networks = _networks(self.plans, load_state)
+        conditioner = self.conditioner.with_networks(networks)
+        return replace(self, unet=networks["unet"], vae=networks["vae"], conditioner=conditioner, stands_in=False)
 
     def load_lora_weights(self, paths: str | Path | Sequence[str | Path], scale: float | Sequence[float] = 1.0) -> Self:
-        """The same with LoRA files merged into the UNet and the text encoder: W + scale * alpha / rank * up @ down.
+        """The same with LoRA files merged into the UNet and the text encoders: W + scale * alpha / rank * up @ down.
 
         Args:
             paths: one file or several, in diffusers' (peft's) or kohya's layout.
@@ -124,9 +112,9 @@ class StableDiffusion:
         self._check_weights()
         files = [paths] if isinstance(paths, str | Path) else paths
         scales = checks.scales(scale, len(files))
-        networks = {"unet": self.unet, "text_encoder": self.text_encoder}
+        networks = {"unet": self.unet} | self.conditioner.networks
         merged = lora.merge(networks, list(zip((Path(file).expanduser() for file in files), scales, strict=True)))
-        return replace(self, **merged)
+        return replace(self, unet=merged["unet"], conditioner=self.conditioner.with_networks(merged))
 
     def load_textual_inversion(self, path: str | Path, token: str | None = None) -> Self:
         """The same with one token more, whose vectors are those of a textual inversion file.
@@ -140,17 +128,27 @@ class StableDiffusion:
         """
         self._check_weights()
         file = Path(path).expanduser()
-        own, vectors = textual_inversion.read(file, self.text_encoder.config.hidden_size)
+        widths = [reader.encoder.config.hidden_size for reader in self.conditioner.texts]
+        own, found = textual_inversion.read(file, widths)
         try:
-            tokenizer = self.tokenizer.with_token(own if token is None else token, len(vectors))
+            conditioner = self.conditioner.with_token(own if token is None else token, found)
         except InputError as error:
             raise InputError(f"The textual inversion {file} cannot be loaded: {error}") from error
-        text_encoder = textual_inversion.with_vectors(self.text_encoder, len(self.tokenizer.tokenizer), vectors)
-        return replace(self, text_encoder=text_encoder, tokenizer=tokenizer)
+        return replace(self, conditioner=conditioner)
 
     def _check_weights(self) -> None:
         if self.stands_in:
             raise InputError("The pipeline was made without weights, so none can be changed; call `load` first.")
+
+    @property
+    def text_encoder(self) -> Network:
+        """The (first) text encoder. Raises InputError where the model has none."""
+        return self.conditioner.first.encoder
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The (first) text encoder's. Raises InputError where the model has none."""
+        return self.conditioner.first.tokenizer
 
     @property
     def file(self) -> Path | None:
@@ -177,6 +175,11 @@ class StableDiffusion:
         factor = self.vae.config.factor
         return height // factor, width // factor, self.unet.config.in_channels
 
+    @property
+    def text_shape(self) -> tuple[int, int]:
+        """(m, d) of what cross-attention reads of a prompt."""
+        return self.conditioner.length, self.unet.config.cross_attention_dim
+
     def precision(self) -> AbstractContextManager:
         """Of float32 matrix products where a device would round their inputs: "float32" means all of their digits.
 
@@ -184,66 +187,35 @@ class StableDiffusion:
         """
         return jax.default_matmul_precision("highest" if self.dtype == "float32" else "high")
 
-    def embed(self, prompts: tuple[str, ...]) -> TextEmbedding:
-        """Last hidden states (b, m, d) of the text encoder."""
-        return embed(self.text_encoder, self.tokenizer(prompts))
+    def embed(self, prompts: tuple[str, ...], size: tuple[int, int], shown: Shown | None = None) -> Conditioning:
+        """What the networks are told of prompts (e), and of pictures where the model sees some.
+
+        size: (height, width) of what is drawn, in pixels.
+        """
+        return self.conditioner(prompts, size, shown)
 
 
-def _networks(parts: tuple[Plan, ...], read: Callable[[Plan], nnx.State]) -> tuple[Network, Network, Network]:
-    unet, vae, text_encoder = (Network(part.graphdef, read(part), part.config) for part in parts)
-    return unet, vae, text_encoder
+def _networks(parts: Mapping[str, Plan], read: Callable[[Plan], nnx.State]) -> dict[str, Network]:
+    return {name: Network(part.graphdef, read(part), part.config) for name, part in parts.items()}
 
 
-def plans(model: str | Path, dtype: DType, config: str | Path | None = None) -> tuple[Path, Schedule, tuple[Plan, ...]]:
-    """A model's directory, its schedule and its networks (UNet, VAE, text encoder), checked but not read.
-
-    Of a model in one file the directory is that of its configs. Raises InputError for a model that cannot be found or
-    does not fit its own configs.
-    """
-    checks.choice("dtype", dtype, DTYPES)
-    wanted: dict[Part, DType] = {UNET: dtype, VAE: "float32", TEXT_ENCODER: dtype}
-    fetched = wanted | {SAFETY_CHECKER: "float32"}
-    single = open_file(model) if is_single_file(model) else None
-    if single:
-        directory = single.configs(config)
-    elif config is not None:
-        raise InputError(f"config ({config}) is of a model in one file, but {model} is none: it has its own configs.")
-    else:
-        directory = resolve(model, {part.folder: part_dtype for part, part_dtype in fetched.items()})
-    schedule = Schedule.from_dict(read_json(directory / "scheduler" / "scheduler_config.json"))
-    made = tuple(plan(directory, part, part_dtype, single) for part, part_dtype in wanted.items())
-    _check_fit(*(network.config for network in made))
-    return directory, schedule, made
+def _tokenizers(directory: Path, parts: Mapping[str, Plan]) -> dict[str, Tokenizer]:
+    """Of each text encoder, by that's name. Raises InputError for one that cannot be read."""
+    pairs = (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2"))
+    return {
+        name: Tokenizer.from_pretrained(directory / folder, parts[name].config)
+        for name, folder in pairs
+        if name in parts
+    }
 
 
-def one_file(parts: tuple[Plan, ...]) -> Path | None:
-    """The file that holds the weights of all networks; None where each has its own."""
-    files = {file for part in parts for file in part.files}
-    return files.pop() if len(files) == 1 else None
-
-
-def _check_fit(unet: UNetConfig, vae: VAEConfig, text: TextConfig) -> None:
-    """Raises InputError for networks that do not work together as in Stable Diffusion 1.x and 2.x."""
-    if unet.addition_time_embed_dim:
-        raise InputError("The model's UNet wants added text and size embeddings: SDXL models are not supported yet.")
-    if not unet.in_channels == unet.out_channels == vae.latent_channels:
-        raise InputError(
-            f"The model's UNet reads {unet.in_channels} and gives {unet.out_channels} channels, but its VAE's latents "
-            f"have {vae.latent_channels}: inpainting models and the like are not supported."
-        )
-    if unet.cross_attention_dim != text.hidden_size:
-        raise InputError(
-            f"The model's UNet reads prompts of width {unet.cross_attention_dim}, but its text encoder gives "
-            f"{text.hidden_size}: they are of different models."
-        )
-
-
-def device_dtype() -> DType:
-    """bfloat16 on TPUs and NVIDIA GPUs since Ampere, float16 on older GPUs, float32 on CPUs."""
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        return "float32"
-    capability = str(getattr(device, "compute_capability", ""))  # NVIDIA's are numbers
-    if device.platform == "gpu" and re.fullmatch(r"[\d.]+", capability) and float(capability) < 8.0:
-        return "float16"
-    return "bfloat16"
+def _conditioner(directory: Path, networks: Mapping[str, Network], tokenizers: Mapping[str, Tokenizer]) -> Conditioner:
+    """What makes the model's conditioning. Raises InputError for what cannot be read."""
+    texts = tuple(TextReader(networks[name], tokenizer) for name, tokenizer in tokenizers.items())
+    pictures = None
+    if encoder := networks.get("image_encoder"):
+        normalisation = Normalisation.from_pretrained(directory / FEATURE_EXTRACTOR)
+        pictures = PictureReader(encoder, normalisation, noising(directory, encoder.config.projection_dim))
+    index = read_json(directory / "model_index.json")
+    size_width = networks["unet"].config.addition_time_embed_dim
+    return Conditioner(texts, pictures, size_width, bool(index.get("force_zeros_for_empty_prompt", size_width)))

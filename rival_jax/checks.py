@@ -147,6 +147,7 @@ def variation(
     cache_reference,
     solver,
     fixed_point_steps,
+    noise_level,
 ) -> None:
     """What `RivalPipeline.vary` is told, as far as no model is needed to judge it; None stands for a default."""
     count("num_variations", num_variations)
@@ -162,8 +163,9 @@ def variation(
     if source_prompt is not None:
         per_exemplar("source_prompt", source_prompt, exemplars)
     choice("solver", solver, SOLVERS)
-    if fixed_point_steps is not None and not (_is_whole(fixed_point_steps) and 0 <= fixed_point_steps <= 100):
-        raise InputError(f"fixed_point_steps is {fixed_point_steps!r}, but must be a whole number from 0 to 100.")
+    for name, value, most in (("fixed_point_steps", fixed_point_steps, 100), ("noise_level", noise_level, 999)):
+        if value is not None and not (_is_whole(value) and 0 <= value <= most):
+            raise InputError(f"{name} is {value!r}, but must be a whole number from 0 to {most}.")
     seeds(seed, exemplars)
     if num_inference_steps is not None:
         count("num_inference_steps", num_inference_steps)

@@ -175,8 +175,6 @@ def _draw(args: Vary, console: Console) -> None:
         sample, caption = samples.default()
         _say(console, f"No photo was given: the sample {sample.name} is varied.")
         args = replace(args, photos=(sample,), prompt=args.prompt or (caption,))
-    if not args.prompt:
-        raise InputError('prompt is missing: say what the photo shows, as in --prompt "a red house on green grass".')
     from rival_jax.progress import shown_on
     from rival_jax.run import run
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Self
 
 from rival_jax import checks
-from rival_jax.checkpoint import device_dtype
 from rival_jax.errors import InputError
 from rival_jax.models.config import UNetConfig
 from rival_jax.models.controlnet import ControlNetConfig
 from rival_jax.models.network import Network
 from rival_jax.options import DTYPES, DType
+from rival_jax.parts import device_dtype
 from rival_jax.weights import CONTROLNET, load_state, plan, resolve_network
 
 _ALIKE = (

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from rival_jax.chain import Kept
+from rival_jax.conditioning import Conditioning
 from rival_jax.devices import BY_EXEMPLAR, BY_VARIATION, CHAIN, SAME, cut, mesh_for, place
 from rival_jax.models.network import Network
 from rival_jax.options import Solver
@@ -33,7 +34,7 @@ class Control:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["chain", "texts", "guidance", "kept", "hole", "null", "controls"],
+    data_fields=["chain", "told", "guidance", "kept", "hole", "null", "controls"],
     meta_fields=["solver"],
 )
 @dataclass(frozen=True)
@@ -41,18 +42,18 @@ class Course:
     """What no step changes, of all exemplars and variations.
 
     chain: (T + 1, e, y, x, c), index 0 clean.
-    texts: embedded prompts (e, 4, m, d): the source and the empty prompt, which references are told, then the target
-        and the negative prompt, which the two guidance halves are.
+    told: (e, 4, ...) of the source and the empty prompt, which references are told, then of the target and the negative
+        prompt, which the two guidance halves are.
     guidance: (e, n) float32, weight of the target against the negative prompt.
     kept: the reference's states, where the inversion kept them.
     hole: (e, y, x, 1) bool; where it is False the latents are the chain's own at every step. None: True everywhere.
-    null: (T, e, m, d), of each step in place of the negative prompt; index t - 1 is for the step from t.
+    null: (T, e, m, d), of each step in place of the negative prompt's tokens; index t - 1 is for the step from t.
     controls: one for each ControlNet.
     solver: "ddim", or "dpm++" (DPM-Solver++, second order).
     """
 
     chain: ChainLatents
-    texts: jax.Array
+    told: Conditioning
     guidance: Guidance
     kept: Kept | None = None
     hole: Hole | None = None
@@ -115,8 +116,8 @@ def study(networks: Networks, schedule: Schedule, course: Course, *, mesh: Mesh)
     """Reads a course that is placed on `mesh`: with the UNet, and with each ControlNet after it."""
     steps, (unet, *controls) = course.steps, networks
     timesteps = schedule.timesteps(steps)
-    reads = [read(unet, course.texts, timesteps, mesh=mesh)]
+    reads = [read(unet, course.told, timesteps, mesh=mesh)]
     for network, control in zip(controls, course.controls, strict=True):
-        reads.append(read(network, course.texts, timesteps, control.image, mesh=mesh))
+        reads.append(read(network, course.told, timesteps, control.image, mesh=mesh))
     second_order = schedule.second_order(steps) if course.solver == "dpm++" else None
     return Known(schedule.levels(steps), second_order, tuple(reads))

@@ -16,14 +16,14 @@ from jax.sharding import Mesh
 from rival_jax.attend import Keep, Plain
 from rival_jax.batches import Batch, fitting, free_bytes, in_batches
 from rival_jax.chain import Kept
+from rival_jax.conditioning import Conditioning
 from rival_jax.devices import BY_EXEMPLAR, CHAIN, SAME, mesh_for, one_device, over, place
-from rival_jax.kernels import KeysValues
 from rival_jax.memory import temporary_bytes
 from rival_jax.models.network import Network
 from rival_jax.options import Backend, TimestepConvention
-from rival_jax.reading import read
+from rival_jax.reading import READ, Read, read
 from rival_jax.schedule import Schedule, clean_of, mix, split
-from rival_jax.shapes import ChainLatents, ExemplarLatents, ExemplarTexts
+from rival_jax.shapes import ChainLatents, ExemplarLatents
 from rival_jax.steps import Progress, chunks
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def invert(
     unet: Network,
     schedule: Schedule,
     latents_eyxc: ExemplarLatents,
-    text_emd: ExemplarTexts,
+    told: Conditioning,
     *,
     num_inference_steps: int,
     timestep_convention: TimestepConvention,
@@ -66,11 +66,12 @@ def invert(
         static = {"prediction_type": schedule.prediction_type, "keep": keep, "backend": backend}
         static["fixed_point_steps"] = fixed_point_steps
         static["mesh"] = mesh_for(batch.size[0])
-        x, text = (place(static["mesh"], y[es], BY_EXEMPLAR, batch.sizes) for y in (latents_eyxc, text_emd))
-        chain = _climb(unet, schedule, x, text, steps, timestep_convention == "current", static, report, once)
+        own = jax.tree.map(lambda y: y[es], (latents_eyxc, told))
+        x, texts = place(static["mesh"], own, BY_EXEMPLAR, batch.sizes)
+        chain = _climb(unet, schedule, x, texts, steps, timestep_convention == "current", static, report, once)
         return jax.tree.map(lambda y: y[:, : es.stop - es.start], chain)
 
-    shapes = latents_eyxc.shape[1:], text_emd.shape[1:]
+    shapes = latents_eyxc.shape[1:], told.text
     stays = exemplars * kept_bytes(unet, *shapes, steps) if keep else 0
     size = _together(unet, exemplars, *shapes, keep, backend, stays)
     return _joined([columns[0] for columns in in_batches(run, exemplars, 1, (size, 1))], axis=1)
@@ -92,18 +93,18 @@ def _together(unet: Network, exemplars: int, shape, text, keep: bool, backend: B
 
 def one_step(unet: Network, shape: tuple[int, ...], text: tuple[int, ...], **static: Any) -> tuple:
     """The program of one exemplar's step, and the shapes of its arguments; latents' (y, x, c), prompts' (m, d)."""
-    prompt, level = (jax.ShapeDtypeStruct(size, np.float32) for size in ((1, *text), (1,)))
-    known = jax.eval_shape(partial(read, mesh=one_device()), unet, prompt, np.zeros(1, np.int32))
+    index, level = (jax.ShapeDtypeStruct((1,), kind) for kind in (np.int32, np.float32))
+    told = Conditioning.shaped(1, text=text, added=unet.config.added_width)
+    known = jax.eval_shape(partial(read, mesh=one_device()), unet, told, np.zeros(1, np.int32))
     program = partial(ascend, prediction_type="epsilon", fixed_point_steps=0, mesh=one_device(), **static)
-    inputs = known.times, known.times, level, level
-    return program, unet, jax.ShapeDtypeStruct((1, *shape), np.float32), known.texts, inputs
+    return program, unet, jax.ShapeDtypeStruct((1, *shape), np.float32), known, (index, index, level, level)
 
 
 def _climb(
     unet: Network,
     schedule: Schedule,
     x: jax.Array,
-    text_emd: jax.Array,
+    told: Conditioning,
     steps: int,
     current: bool,
     static: dict[str, Any],
@@ -112,8 +113,8 @@ def _climb(
 ) -> tuple[jax.Array, Kept | None]:
     """One batch, from the latents x (e, y, x, c) up."""
     timesteps, levels = schedule.timesteps(steps), schedule.levels(steps)
-    known = read(unet, text_emd, np.concatenate([[0], timesteps]).astype(np.int32), mesh=static["mesh"])
-    here, ahead = known.times[:-1], known.times[1:]  # what is told at the start of each step, and at its end
+    known = read(unet, told, np.concatenate([[0], timesteps]).astype(np.int32), mesh=static["mesh"])
+    here, ahead = np.arange(steps), np.arange(1, steps + 1)  # which timestep each step starts at, and ends at
     repeats, length = chunks(steps)
     parts, kept = [x[None]], []
     report(0)
@@ -121,14 +122,14 @@ def _climb(
         at = slice(index * length, (index + 1) * length)
         inputs = (here if current else ahead)[at], ahead[at], levels[:-1][at], levels[1:][at]
         if index == 0 or not once:
-            x, made = ascend(unet, x, known.texts, inputs, **static)
+            x, made = ascend(unet, x, known, inputs, **static)
             jax.block_until_ready(x)
         parts.append(made[0])  # pyright: ignore[reportPossiblyUnboundVariable] (the first index makes it)
         kept.append(made[1])  # pyright: ignore[reportPossiblyUnboundVariable]
         report((index + 1) * length)
     if static["keep"] and current:  # generation stands at the chain's end too, and never at its start
         end = ahead[-1:], ahead[-1:], levels[-1:], levels[-1:]
-        _, (_, last) = ascend(unet, x, known.texts, end, **static)
+        _, (_, last) = ascend(unet, x, known, end, **static)
         kept = [jax.tree.map(lambda x: x[1:], kept[0]), *kept[1:], last]
     return _joined(parts, axis=0), _joined(kept, axis=0) if static["keep"] else None
 
@@ -144,7 +145,7 @@ def _joined(parts: list[T], axis: int) -> T:
 def ascend(
     unet: Network,
     x_eyxc: jax.Array,
-    texts: list[KeysValues],
+    known: Read,
     inputs,
     *,
     prediction_type: str,
@@ -155,31 +156,31 @@ def ascend(
 ):
     """A few steps up the chain: the last latents, and of all steps the latents and what is kept.
 
-    inputs: of each step the embedded timesteps told in it and where it is taken again, its level and the next one.
+    inputs: of each step the index of the timestep told in it and where it is taken again, its level and the next one.
     """
 
-    def program(unet, x_eyxc, texts, inputs):
+    def program(unet, x_eyxc, known, inputs):
         network = unet.module()
 
         def step(x, inputs):
-            time_d, ahead_d, level, next_level = inputs
+            told, ahead, level, next_level = inputs
 
-            def moved(at, at_level, time_d):
+            def moved(at, at_level, told):
                 """x at the next level, by the noise that is found in `at`."""
                 states: list[jax.Array] = []
                 attend = Keep(states, backend) if keep else Plain(backend)
-                prediction = network.predict(at, time_d[None], texts, attend=attend)
+                prediction = network.predict(at, known.time(told), known.texts, attend=attend)
                 noise = split(prediction, at, at_level, prediction_type)[1]
                 return mix(clean_of(noise, x, level), noise, next_level), Kept(states, noise) if keep else None
 
-            after, kept = moved(x, level, time_d)
+            after, kept = moved(x, level, told)
             if fixed_point_steps:
-                again = partial(moved, at_level=next_level, time_d=ahead_d)
+                again = partial(moved, at_level=next_level, told=ahead)
                 after = lax.fori_loop(0, fixed_point_steps - 1, lambda _, after: again(after)[0], after)
                 after, kept = again(after)
             return after, (after, kept)
 
         return lax.scan(step, x_eyxc, inputs)
 
-    everywhere = over(mesh, program, (SAME, BY_EXEMPLAR, BY_EXEMPLAR, SAME), (BY_EXEMPLAR, CHAIN))
-    return everywhere(unet, x_eyxc, texts, inputs)
+    everywhere = over(mesh, program, (SAME, BY_EXEMPLAR, READ, SAME), (BY_EXEMPLAR, CHAIN))
+    return everywhere(unet, x_eyxc, known, inputs)

@@ -13,6 +13,7 @@ from rival_jax import checks
 from rival_jax.chain import Chain
 from rival_jax.checkpoint import StableDiffusion
 from rival_jax.codec import decode, encode
+from rival_jax.conditioning import Conditioning, Shown
 from rival_jax.course import Course
 from rival_jax.generation import generate
 from rival_jax.images import load_images
@@ -70,7 +71,7 @@ class Inverter(StableDiffusion):
             fixed_point_steps=fixed_point_steps,
             progress=progress,
         )
-        asked = request.completed(len(pixels), self.latent_shape(*pixels.shape[1:3]), None)
+        asked = request.completed(len(pixels), self.latent_shape(*pixels.shape[1:3]), None, self.conditioner)
         self.schedule.timesteps(num_inference_steps)
         return self._invert(pixels, asked)
 
@@ -96,8 +97,7 @@ class Inverter(StableDiffusion):
                 self.unet,
                 self.schedule,
                 chain.latents,
-                self.embed(chain.source_prompt),
-                self.embed(("",) * len(chain.pixels)),
+                *self._of_source(chain.pixels, chain.source_prompt),
                 guidance,
                 num_inner_steps=num_inner_steps,
                 backend=self.attention,
@@ -118,10 +118,9 @@ class Inverter(StableDiffusion):
         checks.choice("solver", solver, SOLVERS)
         guidance = checks.guidance(guidance_scale, len(chain.pixels), 1)
         with self.precision():
-            text, empty = self.embed(chain.source_prompt), self.embed(("",) * len(chain.pixels))
+            told = Conditioning.stacked(self._of_source(chain.pixels, chain.source_prompt) * 2)
             latents = jnp.asarray(chain.latents)
-            texts = jnp.stack([text, empty, text, empty], axis=1)
-            course = Course(latents, texts, guidance, null=chain.null, solver=solver)
+            course = Course(latents, told, guidance, null=chain.null, solver=solver)
             final = generate(
                 (self.unet,),
                 self.schedule,
@@ -144,8 +143,7 @@ class Inverter(StableDiffusion):
         for name, value in (("num_exemplars", num_exemplars), ("num_inference_steps", num_inference_steps)):
             checks.count(name, value)
         shape = self.latent_shape(*self._sides(height, width))
-        text = self.tokenizer.length, self.unet.config.cross_attention_dim
-        return num_exemplars * kept_bytes(self.unet, shape, text, num_inference_steps)
+        return num_exemplars * kept_bytes(self.unet, shape, self.text_shape, num_inference_steps)
 
     def _invert(self, pixels: Pixels, asked: Request) -> Chain:
         """The chain of pictures that are loaded already."""
@@ -154,7 +152,7 @@ class Inverter(StableDiffusion):
                 self.unet,
                 self.schedule,
                 encode(self.vae, pixels),
-                self.embed(asked.source_prompt),
+                self._of_source(pixels, asked.source_prompt)[0],
                 num_inference_steps=asked.num_inference_steps,
                 timestep_convention=asked.timestep_convention,
                 keep=asked.cache_reference,
@@ -164,6 +162,11 @@ class Inverter(StableDiffusion):
                 once=self.stands_in,
             )
         return Chain(latents, pixels, asked.source_prompt, asked.timestep_convention, kept, asked.fixed_point_steps)
+
+    def _of_source(self, pixels: Pixels, source_prompt: tuple[str, ...]) -> tuple[Conditioning, Conditioning]:
+        """What is told of exemplars and of nothing: prompts, and with some models the exemplars themselves."""
+        size = pixels.shape[1:3]
+        return self.embed(source_prompt, size, Shown(pixels)), self.embed(("",) * len(pixels), size)
 
     def _load(self, images, height: int | None, width: int | None) -> np.ndarray:
         return load_images(images, *self._sides(height, width))

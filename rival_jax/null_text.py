@@ -12,12 +12,13 @@ from jax import lax
 from jax.sharding import Mesh
 
 from rival_jax.attend import Plain
+from rival_jax.conditioning import Conditioning
 from rival_jax.devices import BY_EXEMPLAR, CHAIN, SAME, mesh_for, over, place
 from rival_jax.models.network import Network
 from rival_jax.options import Backend
 from rival_jax.reading import READ, Read, read
 from rival_jax.schedule import Schedule, mix, split
-from rival_jax.shapes import ChainLatents, ExemplarTexts
+from rival_jax.shapes import ChainLatents
 from rival_jax.steps import Progress, chunks
 
 _RATE, _DECAY = 1e-2, 100.0
@@ -30,8 +31,8 @@ def optimise(
     unet: Network,
     schedule: Schedule,
     chain_teyxc: ChainLatents,
-    source_emd: ExemplarTexts,
-    empty_emd: ExemplarTexts,
+    source: Conditioning,
+    empty: Conditioning,
     guidance_e: np.ndarray,
     *,
     num_inner_steps: int,
@@ -39,10 +40,10 @@ def optimise(
     progress: Progress,
     once: bool = False,
 ) -> jax.Array:
-    """Embeddings (T, e, m, d) that stand in for the empty prompt's, index t - 1 for the step from t.
+    """Tokens (T, e, m, d) that stand in for the empty prompt's, index t - 1 for the step from t.
 
     Args:
-        source_emd, empty_emd: embedded source prompt and empty prompt; the latter is where optimisation begins.
+        source, empty: of the source prompt and the empty prompt (e, ...); the latter is where optimisation begins.
         guidance_e: guidance scales at which the chain shall be followed.
         num_inner_steps: steps of Adam at each of the chain's; fewer where an exemplar is close enough before.
 
@@ -51,20 +52,19 @@ def optimise(
     """
     steps, exemplars = len(chain_teyxc) - 1, chain_teyxc.shape[1]
     mesh = mesh_for(exemplars)
-    chain, source, null, guidance = (
+    chain, told, guidance = (
         place(mesh, *placed)
         for placed in (
             (jnp.asarray(chain_teyxc), CHAIN),
-            (source_emd, BY_EXEMPLAR),
-            (empty_emd, BY_EXEMPLAR),
+            (Conditioning.stacked([source, empty]), BY_EXEMPLAR),
             (jnp.asarray(guidance_e, jnp.float32), BY_EXEMPLAR),
         )
     )
-    known = read(unet, source, schedule.timesteps(steps), mesh=mesh)
+    known = read(unet, told, schedule.timesteps(steps), mesh=mesh)
     repeats, length = chunks(steps)
     static = {"length": length, "prediction_type": schedule.prediction_type, "backend": backend, "mesh": mesh}
     constants = chain, known, schedule.levels(steps), guidance, np.int32(num_inner_steps)
-    state, parts, left = (chain[-1], null), [], steps
+    state, parts, left = (chain[-1], told.tokens[:, 1]), [], steps
     progress("null-text", 0, steps)
     for repeat in range(repeats):
         if repeat == 0 or not once:
@@ -99,16 +99,18 @@ def _descend(
 
         def step(state, t):
             x, null = state
-            level, time = levels[t], known.times[t - 1][None]
+            level = levels[t]
 
-            def predict(texts):
+            def predict(half, texts):
+                time = known.times[t - 1][None]
+                time = time if known.added is None else time + known.added[:, half]
                 return network.predict(x, time, texts, attend=Plain(backend))
 
-            conditional = predict(known.texts)
+            conditional = predict(0, jax.tree.map(lambda x: x[:, 0], known.texts))
             rank = (steps - t).astype(jnp.float32)
 
             def stepped(null):
-                negative = predict(network.read(null))
+                negative = predict(1, network.read(null))
                 guided = negative + guidance[:, None, None, None] * (conditional - negative)
                 return mix(*split(guided, x, level, prediction_type), levels[t - 1])
 

@@ -15,6 +15,7 @@ from rival_jax import options
 from rival_jax.alignment import first_latents
 from rival_jax.chain import Chain
 from rival_jax.codec import decode
+from rival_jax.conditioning import Conditioning, Shown
 from rival_jax.controlnet import ControlNet
 from rival_jax.controls import with_controls
 from rival_jax.course import Course
@@ -31,12 +32,15 @@ from rival_jax.variations import Variations
 
 @dataclass(frozen=True)
 class RivalPipeline(Inverter):
-    """A Stable Diffusion checkpoint that varies real photos without training. Made by `from_pretrained`."""
+    """A Stable Diffusion checkpoint that varies real photos without training. Made by `from_pretrained`.
+
+    SD 1.x, 2.x, SDXL, SD image variations or Stable unCLIP.
+    """
 
     def vary(
         self,
         images_or_chain,
-        prompt: str | Sequence[str],
+        prompt: str | Sequence[str] | None = None,
         source_prompt: str | Sequence[str] | None = None,
         negative_prompt: str | Sequence[str] = "",
         num_variations: int = 1,
@@ -58,6 +62,7 @@ class RivalPipeline(Inverter):
         controlnet: ControlNet | Sequence[ControlNet] | None = None,
         control_image=None,
         controlnet_scale: float | Sequence[float] = 1.0,
+        noise_level: int = 0,
         *,
         progress: Progress = silent,
         watch: Watch | None = None,
@@ -66,7 +71,8 @@ class RivalPipeline(Inverter):
 
         Args:
             images_or_chain: photos as for `invert`, or what it returned.
-            prompt, negative_prompt: what to draw and what not; one, or one an exemplar.
+            prompt, negative_prompt: what to draw and what not; one, or one an exemplar. Models that are shown the
+                exemplars in place of prompts (SD image variations) take none, Stable unCLIP may do without.
             source_prompt: what the photos show; None is the chain's, or with photos the prompt itself.
             num_variations: N, of each exemplar.
             num_inference_steps: T; None is the chain's, or with photos 30.
@@ -91,6 +97,7 @@ class RivalPipeline(Inverter):
             control_image: what a ControlNet is shown: a path, a PIL image or a uint8 array of the pictures' aspect, or
                 one of these an exemplar; with several ControlNets a list with such an entry for each.
             controlnet_scale: weight of a ControlNet; one, or one a ControlNet. Other values compile nothing.
+            noise_level: 0 ... 999, how much noise hides of the exemplars that Stable unCLIP is shown.
             progress: called with (stage, steps done, steps in all).
             watch: called with (index into the chain, latents (E, N, h, w, c) there), from T down to 0.
 
@@ -102,7 +109,7 @@ class RivalPipeline(Inverter):
             *(prompt, source_prompt, negative_prompt, num_variations, num_inference_steps, guidance_scale),
             *(t_align, t_early, attention_start, initial, reference, align, seed, timestep_convention),
             *(height, width, cache_reference, solver, fixed_point_steps),
-            *(controlnet, control_image, controlnet_scale, progress, watch),
+            *(controlnet, control_image, controlnet_scale, noise_level, progress, watch),
         )
         return self._draw(images_or_chain, request)
 
@@ -143,7 +150,7 @@ class RivalPipeline(Inverter):
             settings["source_prompt"] = source_prompt
         return self._draw(images_or_chain, Request(prompt, **_preset(options.EDIT, images_or_chain, settings)))
 
-    def inpaint(self, images_or_chain, masks, prompt: str | Sequence[str], **settings: Any) -> Variations:
+    def inpaint(self, images_or_chain, masks, prompt: str | Sequence[str] | None = None, **settings: Any) -> Variations:
         """Fills what masks show with what the prompt says, in the photo's own look.
 
         Noise is shuffled inside the hole only; outside, the latents follow the chain. In `images` pixels outside the
@@ -153,7 +160,7 @@ class RivalPipeline(Inverter):
             images_or_chain: as for `vary`.
             masks: one, or one an exemplar: paths, PIL images or arrays (H, W), bool or uint8, of the photo's own size
                 (with a chain, of its pictures). White, from 128 on, is filled; a latent cell is if any pixel of it is.
-            prompt: what the photo shall show.
+            prompt: what the photo shall show; as for `vary`.
             settings: any other argument of `vary`; they win. `initial` may be an array too, used inside the hole.
 
         Raises InputError as `vary` does, and for a mask of another size or with colours. Source: RIVAL section 4.2.
@@ -167,7 +174,7 @@ class RivalPipeline(Inverter):
         given = images_or_chain if isinstance(images_or_chain, Chain) else None
         pixels = given.pixels if given else self._load(images_or_chain, request.height, request.width)
         exemplars, (height, width) = len(pixels), pixels.shape[1:3]
-        asked = request.completed(exemplars, self.latent_shape(height, width), given)
+        asked = request.completed(exemplars, self.latent_shape(height, width), given, self.conditioner)
         plan = asked.stages(self.schedule, self.attention)
         networks, controls = with_controls(self.unet, asked, exemplars, height, width, self.vae.config.factor)
         weights = hole = None
@@ -178,9 +185,10 @@ class RivalPipeline(Inverter):
         with self.precision():
             chain = given or self._invert(pixels, asked)
             latents = jnp.asarray(chain.latents)
-            prompts = (asked.source_prompt, ("",) * exemplars, asked.prompt, asked.negative_prompt)
-            texts = jnp.stack([self.embed(prompt) for prompt in prompts], axis=1)
-            course = Course(latents, texts, asked.guidance_scale, chain.kept, hole, chain.null, controls, asked.solver)
+            target = self.embed(asked.prompt, (height, width), Shown(pixels, asked.noise_level, asked.seed))
+            negative = self.embed(asked.negative_prompt, (height, width))
+            told = Conditioning.stacked([*self._of_source(pixels, asked.source_prompt), target, negative])
+            course = Course(latents, told, asked.guidance_scale, chain.kept, hole, chain.null, controls, asked.solver)
             start = first_latents(latents[-1], asked.initial, asked.seed, hole, asked.num_variations)
             final = generate(
                 networks,

@@ -9,40 +9,52 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from rival_jax.conditioning import Conditioning
 from rival_jax.devices import BY_EXEMPLAR, SAME, over
 from rival_jax.kernels import KeysValues
 from rival_jax.models.network import Network
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["texts", "times", "image"], meta_fields=[])
+@partial(jax.tree_util.register_dataclass, data_fields=["texts", "times", "added", "image"], meta_fields=[])
 @dataclass(frozen=True)
 class Read:
     """texts: keys and values (e, ..., m, h, k) of every cross-attention layer, in the order of use.
 
-    times: (t, d), embedded timesteps. image: (e, y, x, c), embedded control images; a UNet has none.
+    times: (t, d), embedded timesteps. added: (e, ..., d), what prompts add to these, or None.
+    image: (e, y, x, c), embedded control images; a UNet has none.
     """
 
     texts: list[KeysValues]
     times: jax.Array
+    added: jax.Array | None = None
     image: jax.Array | None = None
 
+    def time(self, index: jax.Array) -> jax.Array:
+        """The embedded timestep (b, d) of an index: one row for all, or where prompts (e) add to it one each."""
+        time_1d = self.times[index][None]
+        return time_1d if self.added is None else time_1d + self.added
 
-READ: Any = Read(BY_EXEMPLAR, SAME, BY_EXEMPLAR)  # pyright: ignore[reportArgumentType]
+
+READ: Any = Read(BY_EXEMPLAR, SAME, BY_EXEMPLAR, BY_EXEMPLAR)  # pyright: ignore[reportArgumentType]
 """Which of it a device has."""
 
 
 @partial(jax.jit, static_argnames="mesh")
 def read(
-    network: Network, text: jax.Array, timesteps: jax.Array, image: jax.Array | None = None, *, mesh: Mesh
+    network: Network, told: Conditioning, timesteps: jax.Array, image: jax.Array | None = None, *, mesh: Mesh
 ) -> Read:
-    """Reads prompts' hidden states (e, ..., m, d), timesteps (t,), 0 ... 999, and what a ControlNet is shown
+    """Reads what is told of prompts (e, ...), timesteps (t,), 0 ... 999, and what a ControlNet is shown
     (e, H, W, 3), 0 ... 1."""
 
-    def program(network, text, timesteps, image):
-        module = network.module()
-        rows = module.read(text.reshape(-1, *text.shape[-2:]))
-        texts = jax.tree.map(lambda x: x.reshape(*text.shape[:-2], *x.shape[1:]), rows)
-        return Read(texts, module.embed_time(timesteps), None if image is None else module.embed_condition(image))
+    def program(network, told, timesteps, image):
+        module, lead = network.module(), told.tokens.shape[:-2]
+        rows = module.read(told.tokens.reshape(-1, *told.text))
+        texts = jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), rows)
+        added = told.added
+        if added is not None:
+            added = module.embed_added(added.reshape(-1, added.shape[-1])).reshape(*lead, -1)
+        condition = None if image is None else module.embed_condition(image)
+        return Read(texts, module.embed_time(timesteps), added, condition)
 
     shares = (SAME, BY_EXEMPLAR, SAME, BY_EXEMPLAR)
-    return over(mesh, program, shares, READ)(network, text, timesteps, image)
+    return over(mesh, program, shares, READ)(network, told, timesteps, image)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from rival_jax import checks
 from rival_jax.chain import Chain
+from rival_jax.conditioning import Conditioner
 from rival_jax.errors import InputError
 from rival_jax.options import NUM_INFERENCE_STEPS, Align, Backend, Reference, Solver
 from rival_jax.sampling import Watch
@@ -45,33 +46,38 @@ class Request:
     controlnet: Any = None
     control_image: Any = None
     controlnet_scale: Any = 1.0
+    noise_level: int = 0
     progress: Progress = silent
     watch: Watch | None = None
 
-    def completed(self, exemplars: int, latents: tuple[int, int, int], chain: Chain | None) -> Self:
+    def completed(
+        self, exemplars: int, latents: tuple[int, int, int], chain: Chain | None, conditioner: Conditioner
+    ) -> Self:
         """The same with nothing left open: texts and seeds an exemplar, guidance a variation, arrays in float32.
 
         Args:
             exemplars: E. latents: (h, w, c). chain: the one that was given, whose arguments are the request's own.
+            conditioner: the model's, which says what it is told.
 
-        Raises InputError for any argument out of its range or at odds with the chain.
+        Raises InputError for any argument out of its range or at odds with the chain or the model.
         """
+        prompt = self._prompt(conditioner)
         inverted = chain or self  # which says how the photos are, or were, inverted
         if chain:
             self._check_chain(exemplars, latents, chain)
             if chain.null is not None:
                 checks.no_negative_prompt(self.negative_prompt, exemplars)
-        given = {name: getattr(self, name) for name in _CHECKED}
+        given = {name: getattr(self, name) for name in _CHECKED} | {"prompt": prompt}
         checks.variation(exemplars, **given, cache_reference=inverted.cache_reference)
         if isinstance(self.initial, str) and self.initial == "inverted" and self.num_variations != 1:
             warnings.warn("All variations that start from the inverted latents are the same picture.", stacklevel=4)
         initial = self.initial
         if not isinstance(initial, str):
             initial = checks.initial_array(initial, (exemplars, self.num_variations, *latents))
-        source = chain.source_prompt if chain else self.prompt if self.source_prompt is None else self.source_prompt
+        source = chain.source_prompt if chain else prompt if self.source_prompt is None else self.source_prompt
         return replace(
             self,
-            prompt=checks.per_exemplar("prompt", self.prompt, exemplars),
+            prompt=checks.per_exemplar("prompt", prompt, exemplars),
             source_prompt=checks.per_exemplar("source_prompt", source, exemplars),
             negative_prompt=checks.per_exemplar("negative_prompt", self.negative_prompt, exemplars),
             num_inference_steps=inverted.num_inference_steps or NUM_INFERENCE_STEPS,
@@ -82,6 +88,18 @@ class Request:
             cache_reference=bool(inverted.cache_reference),
             fixed_point_steps=inverted.fixed_point_steps or 0,
         )
+
+    def _prompt(self, conditioner: Conditioner) -> Any:
+        """The prompt, which some models can do without and others cannot read."""
+        if not conditioner.texts:
+            for name in ("prompt", "source_prompt", "negative_prompt"):
+                if getattr(self, name):
+                    raise InputError(f"{name} is {getattr(self, name)!r}, but the model reads none: leave it out.")
+        if self.prompt is None and not conditioner.pictures:
+            raise InputError("prompt is missing: say what the pictures show.")
+        if self.noise_level and not (conditioner.pictures and conditioner.pictures.noising):
+            raise InputError(f"noise_level is {self.noise_level!r}, but only Stable unCLIP has one; accepted: 0.")
+        return "" if self.prompt is None else self.prompt
 
     def _check_chain(self, exemplars: int, latents: tuple[int, int, int], chain: Chain) -> None:
         """Raises InputError where the chain is of another model, or was inverted otherwise than is asked for."""
@@ -123,6 +141,6 @@ class Request:
 _CHECKED = (
     *("prompt", "source_prompt", "negative_prompt", "num_variations", "num_inference_steps", "guidance_scale"),
     *("t_align", "t_early", "attention_start", "initial", "reference", "align", "seed", "timestep_convention"),
-    *("solver", "fixed_point_steps"),
+    *("solver", "fixed_point_steps", "noise_level"),
 )
 """What is in its range or not whatever the model is."""

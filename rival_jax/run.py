@@ -26,6 +26,7 @@ from rival_jax.info import kernels
 from rival_jax.learning.concept import learn_concept
 from rival_jax.learning.settings import Settings
 from rival_jax.masks import at_full_size, load_masks
+from rival_jax.parts import may_see_pictures
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.sheets import contact_sheet
 from rival_jax.steps import Progress
@@ -68,8 +69,11 @@ def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
 
     `say` is told what the user should know beforehand. Raises InputError for bad arguments before anything is computed.
     """
+    if not args.prompt and not may_see_pictures(args.model):
+        raise InputError('prompt is missing: say what the photo shows, as in --prompt "a red house on green grass".')
     args = replace(
         args,
+        prompt=args.prompt or ("",),
         source_prompt=args.source_prompt or (args.prompt if type(args) is Vary else ("",)),
         negative_prompt=args.negative_prompt or ("",),
         seed=args.seed or (0,),
@@ -83,8 +87,10 @@ def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
     clock("loading", 0, 1)
     pipe = _load(args)
     clock("loading", 1, 1)
-    for token in pipe.tokenizer.unused((*args.prompt, *args.source_prompt, *args.negative_prompt)):
-        warnings.warn(f"No prompt has the token {token!r}, so its textual inversion changes nothing.", stacklevel=2)
+    for reader in pipe.conditioner.texts[:1]:
+        for token in reader.tokenizer.unused((*args.prompt, *args.source_prompt, *args.negative_prompt)):
+            message = f"No prompt has the token {token!r}, so its textual inversion changes nothing."
+            warnings.warn(message, stacklevel=2)
     content = _described(args, pipe)
     if args.cache_reference:
         size = pipe.cache_bytes(len(args.photos), args.num_inference_steps, args.height, args.width)

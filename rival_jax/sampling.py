@@ -14,8 +14,10 @@ from jax import lax
 from jax.sharding import Mesh
 
 from rival_jax.alignment import adain
+from rival_jax.conditioning import Conditioning
 from rival_jax.course import Course, Known, Networks, State, study
 from rival_jax.devices import BY_VARIATION, SAME, mesh_for, one_device, over, place
+from rival_jax.models.attention import Prefix
 from rival_jax.models.network import Network
 from rival_jax.reading import Read
 from rival_jax.rows import Layout
@@ -82,7 +84,8 @@ def one_step(unet: Network, shape: tuple[int, ...], text: tuple[int, ...], stage
 
     if stage.attention != "plain" and not stage.references:  # kept states: no more than with a reference row
         stage = replace(stage, references=1)
-    course = Course(of(2, 1, *shape), of(1, 4, *text), of(1, variations))  # pyright: ignore[reportArgumentType]
+    told = Conditioning.shaped(1, 4, text=text, added=unet.config.added_width)
+    course = Course(of(2, 1, *shape), told, of(1, variations))  # pyright: ignore[reportArgumentType]
     networks, mesh = (unet,), one_device()
     known = jax.eval_shape(lambda *given: study(given[0], Schedule(), given[1], mesh=mesh), networks, course)
     program = partial(descend, stage=stage, length=1, prediction_type="epsilon", mesh=mesh)
@@ -116,10 +119,10 @@ def descend(
             x, level = state.x, known.levels[t]
             kept = jax.tree.map(lambda x: x[t - 1], course.kept)
             attend, prefix = stage.attend(layout, kept)
+            rows, prefix = _rows(layout, known.reads[0], prefix, course.chain[t], x)
             prediction = unet.predict(
-                layout.latents(course.chain[t], x),
-                known.reads[0].times[t - 1][None],
-                _texts(unet, known.reads[0], course, layout, t),
+                rows,
+                *_told(unet, known.reads[0], course, layout, t),
                 attend=attend,
                 prefix=prefix,
                 residuals=_residuals(controls, stage, known, course, layout, x, t),
@@ -148,13 +151,21 @@ def descend(
     return over(mesh, program, shares, BY_VARIATION)(networks, state, top, course, known)
 
 
-def _texts(network, read: Read, course: Course, layout: Layout, t: jax.Array) -> list:
-    """Keys and values of the prompts of all rows at a step."""
-    texts = read.texts
+def _rows(layout: Layout, read: Read, prefix: Prefix, reference: jax.Array | None, x_enyxc: jax.Array) -> tuple:
+    """What goes into a network, and the prefix; where prompts change what it makes of timesteps there is none."""
+    rows = layout.latents(reference, x_enyxc)
+    return (rows, prefix) if read.added is None else (layout.spread(rows), None)
+
+
+def _told(network, read: Read, course: Course, layout: Layout, t: jax.Array) -> tuple[jax.Array, list]:
+    """What all rows are told at a step: embedded timesteps, and keys and values of the prompts."""
+    texts, time_bd = read.texts, read.times[t - 1][None]
+    if read.added is not None:
+        time_bd = time_bd + layout.texts(read.added[:, :2], read.added[:, 2:])
     if course.null is not None:
         null = network.read(course.null[t - 1])
         texts = jax.tree.map(lambda all_four, own: all_four.at[:, 3].set(own), texts, null)
-    return jax.tree.map(lambda x: layout.texts(x[:, :2], x[:, 2:]), texts)
+    return time_bd, jax.tree.map(lambda x: layout.texts(x[:, :2], x[:, 2:]), texts)
 
 
 def _residuals(controls, stage: Stage, known: Known, course: Course, layout: Layout, x_enyxc: jax.Array, t: jax.Array):
@@ -163,16 +174,12 @@ def _residuals(controls, stage: Stage, known: Known, course: Course, layout: Lay
         return None
     generated = Layout(0, layout.num_variations)
     attend, prefix = replace(stage, attention="plain").attend(generated, None)
+    rows, prefix = _rows(generated, known.reads[0], prefix, None, x_enyxc)
     weighed = []
     for network, control, read in zip(controls, course.controls, known.reads[1:], strict=True):
-        added = network.predict(
-            generated.latents(None, x_enyxc),
-            read.times[t - 1][None],
-            _texts(network, read, course, generated, t),
-            jnp.repeat(jnp.asarray(read.image), layout.num_variations, axis=0),
-            attend=attend,
-            prefix=prefix,
-        )
+        image = jnp.repeat(jnp.asarray(read.image), len(rows) // len(x_enyxc), axis=0)
+        told = _told(network, read, course, generated, t)
+        added = network.predict(rows, *told, image, attend=attend, prefix=prefix)
         weighed.append(jax.tree.map(partial(_weighed, control.scale), added))
     return jax.tree.map(lambda *all_of: layout.generated(reduce(jnp.add, all_of)), *weighed)
 

@@ -23,7 +23,6 @@ ChainLatents = Float[jax.Array | np.ndarray, "t e y x c"]
 Pixels = UInt8[np.ndarray, "e H W 3"]
 VariationPixels = UInt8[np.ndarray, "e n H W 3"]
 TextEmbedding = Float[jax.Array, "b m d"]
-ExemplarTexts = Float[jax.Array, "e m d"]
 Hole = Bool[jax.Array | np.ndarray, "e y x 1"]
 """Where latents are generated; elsewhere they are the chain's own."""
 Guidance = Float[jax.Array | np.ndarray, "e n"]

@@ -11,13 +11,10 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-import jax
 import numpy as np
 
 from rival_jax.errors import InputError
 from rival_jax.models.clip_config import TextConfig
-from rival_jax.models.network import Network
-from rival_jax.shapes import TextEmbedding, TokenIds
 
 
 def read_tokenizer(directory: Path) -> Any:
@@ -70,6 +67,11 @@ class Tokenizer:
         vocab_size = max(self.vocab_size, first + vectors)
         return replace(self, tokenizer=tokenizer, vocab_size=vocab_size, concepts={**self.concepts, first: ids})
 
+    @property
+    def end(self) -> int:
+        """The token after a prompt's last."""
+        return self.tokenizer.eos_token_id
+
     def unused(self, prompts: tuple[str, ...]) -> list[str]:
         """The added tokens that none of the prompts has."""
         read = {number for prompt in prompts for number in self.tokenizer(prompt, verbose=False)["input_ids"]}
@@ -99,9 +101,3 @@ class Tokenizer:
             warnings.warn(message, stacklevel=3)
             ids = [*ids[: self.length - 1], ids[-1]]
         return ids + [self.tokenizer.pad_token_id] * (self.length - len(ids))
-
-
-@jax.jit
-def embed(text_encoder: Network, ids_bm: TokenIds) -> TextEmbedding:
-    """Last hidden states (b, m, d) of token ids."""
-    return text_encoder.module()(ids_bm)

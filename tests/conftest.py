@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.metadata import version
 
 import jax
 import numpy as np
@@ -21,8 +22,17 @@ os.environ["RIVAL_CACHE"] = "off"
 
 
 def pytest_configure(config):
-    """flax annotates with an older spelling than beartype likes."""
+    """flax annotates with an older spelling than beartype likes; and programs are compiled in a hurry.
+
+    Compiling takes most of the tests' time, running what is compiled little, but for slow tests. XLA since 0.11 lacks
+    the second option, and ends at its sight.
+    """
     config.addinivalue_line("filterwarnings", "ignore::beartype.roar.BeartypeDecorHintPep585DeprecationWarning")
+    if "not slow" in config.option.markexpr:
+        flags = ["--xla_backend_optimization_level=0"]
+        if version("jaxlib").startswith(("0.7.", "0.8.", "0.9.", "0.10.")):
+            flags.append("--xla_cpu_use_fusion_emitters=false")
+        os.environ["XLA_FLAGS"] = " ".join([*flags, os.environ.get("XLA_FLAGS", "")])
 
 
 @pytest.fixture(autouse=True)

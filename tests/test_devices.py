@@ -26,7 +26,7 @@ one = pipe.vary(photos[:1], "a red house", num_variations=5, num_inference_steps
 np.savez(sys.argv[2], many=many.latents, one=one.latents, chain=many.chain.latents)
 print(len(many.latents.sharding.device_set))
 """
-OURS = {"jit_embed", "jit_read", "jit_ascend", "jit_descend", "jit__encode", "jit__decode"}
+OURS = {"jit__embed_text", "jit_read", "jit_ascend", "jit_descend", "jit__encode", "jit__decode"}
 COLLECTIVE = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast"
 
 

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from rival_jax import inversion, sampling
-from rival_jax.checkpoint import plans
 from rival_jax.kernels.pallas import flash
 from rival_jax.memory import temporary_bytes
 from rival_jax.models.network import Network
+from rival_jax.parts import plans
 from rival_jax.stages import Stage
 
 
 @pytest.fixture(scope="module")
 def unet():
     """The embedded model's, in shapes alone, so that it can be lowered for one device."""
-    _, _, (plan, *_) = plans("tiny", "float32")
+    plan = plans("tiny", "float32")[2]["unet"]
     return Network(plan.graphdef, plan.state, plan.config)
 
 

@@ -11,7 +11,7 @@ from checkpoint import WORDS
 
 from rival_jax import InputError
 from rival_jax.models.clip_config import TextConfig
-from rival_jax.text import Tokenizer, embed
+from rival_jax.text import Tokenizer
 from rival_jax.training.vocabulary import write_tokenizer
 
 CONFIG = TextConfig(600, 12, 20, 2, 2)
@@ -95,9 +95,8 @@ def test_a_broken_tokenizer(tmp_path, content):
 
 
 def test_embedding(pipe):
-    """Token ids to states, each prompt for itself."""
-    ids = pipe.tokenizer(("a red house", "a blue car"))
-    both = embed(pipe.text_encoder, ids)
+    """Prompts to states, each for itself."""
+    both = pipe.embed(("a red house", "a blue car"), (32, 32)).tokens
     assert both.shape == (2, 10, 12) and both.dtype == np.float32
-    np.testing.assert_allclose(both[1:], embed(pipe.text_encoder, ids[1:]), atol=1e-5)
+    np.testing.assert_allclose(both[1:], pipe.embed(("a blue car",), (32, 32)).tokens, atol=1e-5)
     assert np.abs(both[0] - both[1]).max() > 0.1

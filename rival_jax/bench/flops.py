@@ -51,7 +51,7 @@ class Work:
 
 def of_ours(pipe: StableDiffusion, num_variations: int, height: int, width: int, kept: bool = False) -> Work:
     """What this package does; `kept` is `cache_reference`."""
-    shape, text = pipe.latent_shape(height, width), (pipe.tokenizer.length, pipe.unet.config.cross_attention_dim)
+    shape, text = pipe.latent_shape(height, width), pipe.text_shape
 
     def step(stage: Stage) -> int:
         return count(*sampling.one_step(pipe.unet, shape, text, stage, num_variations))
@@ -71,7 +71,7 @@ def of_ours(pipe: StableDiffusion, num_variations: int, height: int, width: int,
 def of_authors(pipe: StableDiffusion, num_variations: int, height: int, width: int) -> Work:
     """What the authors' program does: for every variation anew four rows, two of them references; prompts read in
     every step; in concat references read themselves twice."""
-    shape, text = pipe.latent_shape(height, width), (pipe.tokenizer.length, pipe.unet.config.cross_attention_dim)
+    shape, text = pipe.latent_shape(height, width), pipe.text_shape
 
     def call(rows: int, attend) -> int:
         def forward(unet, x, timesteps, text):

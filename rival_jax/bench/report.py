@@ -24,12 +24,12 @@ from rival_jax.bench.random_model import SIZES, write_random
 from rival_jax.bench.stages import PROMPT, Timing, Workload, measure, paper_stages, peak
 from rival_jax.bench.versus import VARIANTS, Disagreement, Rival, against_torch, check_torch
 from rival_jax.cache import cache_directory, programs_in
-from rival_jax.checkpoint import device_dtype, plans
 from rival_jax.devices import share
 from rival_jax.errors import InputError
 from rival_jax.info import kernels, kernels_line
 from rival_jax.models.config import UNetConfig, VAEConfig
 from rival_jax.options import Backend, DType
+from rival_jax.parts import device_dtype, plans
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.steps import Progress
 from rival_jax.weights.single_file import is_single_file
@@ -59,7 +59,8 @@ def _sides(args: Bench, dtype: DType) -> tuple[int, int]:
         configs = SIZES[args.model]
         unet, vae = UNetConfig.from_dict(configs["unet"]), VAEConfig.from_dict(configs["vae"])
     else:
-        unet, vae = (part.config for part in plans(args.model, dtype)[2][:2])
+        parts = plans(args.model, dtype)[2]
+        unet, vae = parts["unet"].config, parts["vae"].config
     if args.attention is not None:
         checks.attention(args.attention, dtype, unet)
     size, factor = unet.sample_size * vae.factor, unet.factor * vae.factor

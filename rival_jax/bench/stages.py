@@ -17,6 +17,7 @@ from jax import lax
 from rival_jax.alignment import initial_latents
 from rival_jax.bench.flops import of_ours
 from rival_jax.codec import decode, encode
+from rival_jax.conditioning import Conditioning
 from rival_jax.course import Course
 from rival_jax.devices import BY_EXEMPLAR, mesh_for, place
 from rival_jax.evidence.settings import PAPER
@@ -135,11 +136,11 @@ def _parts(pipe: RivalPipeline, work: Workload) -> dict[str, tuple[Callable[[], 
     """Programs on arguments that are where they belong, each with the number of steps that it takes."""
     e, n = work.exemplars, work.num_variations
     length = chunks(work.num_inference_steps)[1]
-    pixels, text = work.photos(), pipe.embed((PROMPT,) * e)
+    pixels, told = work.photos(), pipe.embed((PROMPT,) * e, (work.height, work.width))
     chain = pipe.invert(pixels, PROMPT, length)
     latents, sizes = jnp.asarray(chain.latents), {"exemplars": e, "variations": n}
     start = initial_latents(latents[-1], np.arange(e, dtype=np.uint32), initial="shuffle", num_variations=n)
-    course = Course(latents, jnp.stack([text] * 4, axis=1), np.full((e, n), 7.0, np.float32))
+    course = Course(latents, Conditioning.stacked([told] * 4), np.full((e, n), 7.0, np.float32))
     networks = (pipe.unet,)
     state, *constants = prepared(networks, pipe.schedule, course, start, sizes=sizes)
     common = {"length": length, "prediction_type": pipe.schedule.prediction_type, "mesh": mesh_for(e, n)}
@@ -148,15 +149,15 @@ def _parts(pipe: RivalPipeline, work: Workload) -> dict[str, tuple[Callable[[], 
         return partial(descend, networks, state, np.int32(length), *constants, stage=stage, **common)
 
     mesh = mesh_for(e)
-    known = read(pipe.unet, place(mesh, text, BY_EXEMPLAR), pipe.schedule.timesteps(length), mesh=mesh)
-    levels = pipe.schedule.levels(length)
-    inputs = known.times, known.times, levels[:-1], levels[1:]
+    known = read(pipe.unet, place(mesh, told, BY_EXEMPLAR), pipe.schedule.timesteps(length), mesh=mesh)
+    levels, indices = pipe.schedule.levels(length), np.arange(length)
+    inputs = indices, indices, levels[:-1], levels[1:]
     static = {"prediction_type": pipe.schedule.prediction_type, "keep": False, "fixed_point_steps": 0}
     static |= {"backend": pipe.attention, "mesh": mesh}
     clean = place(mesh, latents[0], BY_EXEMPLAR)
     return {
         "inversion step": (
-            partial(ascend, pipe.unet, clean, known.texts, inputs, **static),
+            partial(ascend, pipe.unet, clean, known, inputs, **static),
             length,
         ),
         "replace step": (steps_of(Stage("replace", "noise", 1, pipe.attention)), length),

@@ -16,7 +16,6 @@ from rival_jax.kernels import KeysValues
 from rival_jax.models.attention import Attention
 from rival_jax.models.network import Network
 from rival_jax.pipeline import RivalPipeline
-from rival_jax.text import embed
 
 
 def gaussian_kl(latents: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -71,7 +70,7 @@ def divergence(
     itself attended to, and the mean of all layers, not the bottleneck's.
     """
     timesteps = pipe.schedule.timesteps(chain.num_inference_steps)
-    text = embed(pipe.text_encoder, pipe.tokenizer(tuple(captions)))
+    text = pipe.embed(tuple(captions), chain.pixels.shape[1:3]).tokens
     kls, shares = [], []
 
     def watch(index: int, latents: jax.Array) -> None:

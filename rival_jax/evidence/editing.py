@@ -11,6 +11,7 @@ import numpy as np
 
 from rival_jax.chain import Chain
 from rival_jax.codec import decode
+from rival_jax.conditioning import Conditioning
 from rival_jax.course import Course
 from rival_jax.evidence.experiment import Experiment
 from rival_jax.generation import generate
@@ -56,12 +57,13 @@ def img2img(
     """
     exemplars, steps = len(chain.pixels), round(strength * chain.num_inference_steps)
     with pipe.precision():
-        target, empty = pipe.embed(tuple(prompts)), pipe.embed(("",) * exemplars)
+        size = chain.pixels.shape[1:3]
+        halves = pipe.embed(tuple(prompts), size), pipe.embed(("",) * exemplars, size)
         latents = jnp.asarray(chain.latents)
         noise = jax.random.normal(jax.random.key(0), latents[0].shape)
         start = mix(latents[0], noise, pipe.schedule.levels(chain.num_inference_steps)[steps])
         guidance = np.full((exemplars, 1), guidance_scale, np.float32)
-        course = Course(latents, jnp.stack([target, empty, target, empty], axis=1), guidance)
+        course = Course(latents, Conditioning.stacked(halves * 2), guidance)
         plan = [(Stage("plain", "none", references=0, backend=pipe.attention), steps)]
         final = generate((pipe.unet,), pipe.schedule, course, start[:, None], plan, progress=silent)
         return np.asarray(decode(pipe.vae, final))[:, 0]

@@ -134,11 +134,11 @@ def _operations(plan: Plan, model: StableDiffusion, height: int, width: int) -> 
 
 def _memory(plan: Plan, model: StableDiffusion, height: int, width: int) -> int:
     """Bytes on one device: the weights, and what a batch holds meanwhile."""
-    shape, text = model.latent_shape(height, width), (model.tokenizer.length, model.unet.config.cross_attention_dim)
+    shape = model.latent_shape(height, width)
     many = -(-plan.job.num_variations // len(plan.job.recipe))
-    held = temporary_bytes(*one_step(model.unet, shape, text, Stage("concat", "none", 1), many))
+    held = temporary_bytes(*one_step(model.unet, shape, model.text_shape, Stage("concat", "none", 1), many))
     exemplars = -(-plan.job.batch_size // jax.local_device_count())
-    return sum(network.nbytes for network in model.plans) + held * exemplars
+    return sum(network.nbytes for network in model.plans.values()) + held * exemplars
 
 
 def _stages(model: StableDiffusion, setting: Setting) -> list[tuple[Stage, int]]:

@@ -68,6 +68,8 @@ def learn_concept(
     """
     asked = Settings(**settings)
     check(asked)
+    if len(pipe.conditioner.texts) != 1 or pipe.conditioner.pictures:
+        raise InputError("learn_concept learns on Stable Diffusion 1.x and 2.x; the model is of another kind.")
     pixels = load_images(photos, pipe.size, pipe.size)
     method = _method(pipe, asked)
     folder = prepare_folder(out)

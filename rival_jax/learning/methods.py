@@ -19,7 +19,6 @@ from rival_jax.models.network import Network
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.weights import UNET, export
 from rival_jax.weights.rules import leaf_paths, with_leaves
-from rival_jax.weights.textual_inversion import with_vectors
 
 _TABLE = "embeddings.token_embedding.embedding"
 _ATTENTION = re.compile(r".*\.attn[12]\.to_(q|k|v|out\.0)\.kernel")
@@ -66,9 +65,8 @@ class TextualInversion:
                 raise InputError(f"initializer_token is {initializer_token!r}, but must be a word.")
             start = table[ids].mean(axis=0, keepdims=True)
         vectors = np.repeat(start, num_vectors, axis=0)
-        tokenizer = pipe.tokenizer.with_token(token, num_vectors)
-        text_encoder = with_vectors(pipe.text_encoder, first, vectors)
-        return cls(replace(pipe, tokenizer=tokenizer, text_encoder=text_encoder), token, first, vectors)
+        conditioner = pipe.conditioner.with_token(token, [vectors])
+        return cls(replace(pipe, conditioner=conditioner), token, first, vectors)
 
     def params(self, key: jax.Array) -> Params:
         """A little apart, where there are several: else they would stay alike."""

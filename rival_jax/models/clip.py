@@ -76,20 +76,23 @@ class Embeddings(nnx.Module):
 
 
 class Encoder(nnx.Module):
-    """The stack of layers."""
+    """The stack of layers; `but_one` leaves out the last."""
 
     def __init__(self, config: TextConfig | VisionConfig, *, dtype, rngs: nnx.Rngs):
         count = range(config.num_hidden_layers)
         self.layers = nnx.data([EncoderLayer(config, dtype=dtype, rngs=rngs) for _ in count])
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        for layer in self.layers:
+        return self.layers[-1](self.but_one(x))
+
+    def but_one(self, x: jax.Array) -> jax.Array:
+        for layer in self.layers[:-1]:
             x = layer(x)
         return x
 
 
 class TextEncoder(nnx.Module):
-    """`CLIPTextModel` up to its last hidden state, which is what Stable Diffusion reads."""
+    """`CLIPTextModel` up to its last hidden state, which Stable Diffusion reads, or the one before, which SDXL does."""
 
     def __init__(self, config: TextConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
         self.config = config
@@ -101,9 +104,26 @@ class TextEncoder(nnx.Module):
         """Last hidden states (b, m, d) of token ids (b, m), after the final norm."""
         return self.final_layer_norm(self.encoder(self.embeddings(ids_bm)))
 
-    def pooled(self, ids_bm: jax.Array) -> jax.Array:
-        """The last hidden state (b, d) at the end token: the largest id, at its first place."""
-        return self(ids_bm)[jnp.arange(ids_bm.shape[0]), jnp.argmax(ids_bm, axis=-1)]
+    def penultimate(self, ids_bm: jax.Array) -> jax.Array:
+        """Hidden states (b, m, d) of token ids (b, m) before the last layer, not normed."""
+        return self.encoder.but_one(self.embeddings(ids_bm))
+
+    def pooled(self, ids_bm: jax.Array, end: jax.Array | int) -> jax.Array:
+        """The last hidden state (b, d) at the first end token, whose id is `end`."""
+        return self(ids_bm)[jnp.arange(ids_bm.shape[0]), jnp.argmax(ids_bm == end, axis=-1)]
+
+
+class ProjectedTextEncoder(TextEncoder):
+    """`CLIPTextModelWithProjection`, SDXL's second."""
+
+    def __init__(self, config: TextConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+        super().__init__(config, dtype=dtype, rngs=rngs)
+        options = {"use_bias": False, "dtype": dtype, "rngs": rngs}
+        self.text_projection = linear(config.hidden_size, config.projection_dim, **options)
+
+    def pooled(self, ids_bm: jax.Array, end: jax.Array | int) -> jax.Array:
+        """The projection (b, projection_dim) of what any text encoder's `pooled` is."""
+        return self.text_projection(super().pooled(ids_bm, end))
 
 
 class PatchEmbeddings(nnx.Module):
@@ -140,6 +160,20 @@ class VisionEncoder(nnx.Module):
         return self.post_layernorm(self.encoder(self.pre_layrnorm(self.embeddings(pixels)))[:, 0])
 
 
+class ImageEncoder(nnx.Module):
+    """`CLIPVisionModelWithProjection`: what image variation models and Stable unCLIP see of a picture."""
+
+    def __init__(self, config: VisionConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+        self.config = config
+        options = {"dtype": dtype, "rngs": rngs}
+        self.vision_model = VisionEncoder(config, **options)
+        self.visual_projection = linear(config.hidden_size, config.projection_dim, use_bias=False, **options)
+
+    def __call__(self, pixels: jax.Array) -> jax.Array:
+        """Embeddings (b, projection_dim) of normalised pixels (b, H, W, 3), of any length."""
+        return self.visual_projection(self.vision_model.pooled(pixels))
+
+
 class CLIP(nnx.Module):
     """`CLIPModel` without its temperature: texts and pictures to unit vectors that can be compared."""
 
@@ -153,7 +187,7 @@ class CLIP(nnx.Module):
 
     def embed_text(self, ids_bm: jax.Array) -> jax.Array:
         """Unit vectors (b, projection_dim) of token ids (b, m)."""
-        return unit(self.text_projection(self.text_model.pooled(ids_bm)))
+        return unit(self.text_projection(self.text_model.pooled(ids_bm, ids_bm.max())))  # the end has the largest id
 
     def embed_images(self, pixels: jax.Array) -> jax.Array:
         """Unit vectors (b, projection_dim) of normalised pixels (b, H, W, 3)."""

@@ -26,6 +26,8 @@ class TextConfig:
     max_position_embeddings: int = 77
     hidden_act: str = "quick_gelu"
     layer_norm_eps: float = 1e-5
+    projection_dim: int = 512
+    """Of an encoder that has a projection."""
 
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> TextConfig:
@@ -45,6 +47,8 @@ class VisionConfig:
     num_attention_heads: int
     hidden_act: str = "quick_gelu"
     layer_norm_eps: float = 1e-5
+    projection_dim: int = 512
+    """Of an encoder that has a projection."""
 
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> VisionConfig:
@@ -79,7 +83,7 @@ def _read(cls, config: dict[str, Any], owner: str, model_type: str):
     kind = config.get("model_type", model_type)
     if kind not in (model_type, "clip"):
         raise InputError(f"The {owner} config's model_type = {kind!r} is not supported; accepted: {model_type!r}.")
-    optional = {"max_position_embeddings", "hidden_act", "layer_norm_eps"}
+    optional = {"max_position_embeddings", "hidden_act", "layer_norm_eps", "projection_dim"}
     fields = {field: required(owner, config, field) for field in cls.__dataclass_fields__ if field not in optional}
     fields |= {field: config[field] for field in cls.__dataclass_fields__ if config.get(field) is not None}
     if (act := fields.get("hidden_act", "quick_gelu")) not in ("quick_gelu", "gelu"):

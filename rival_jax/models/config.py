@@ -105,8 +105,16 @@ class DownPathConfig:
     flip_sin_to_cos: bool = True
     freq_shift: int = 0
     addition_time_embed_dim: int | None = None
-    """Set where the checkpoint adds pooled text and size embeddings to the time embedding (SDXL)."""
+    """Set where pooled text and embedded sizes are added to the embedded timestep (SDXL): a size's width."""
+    class_embed_type: str | None = None
+    """"projection" where an embedded picture is (Stable unCLIP)."""
     projection_class_embeddings_input_dim: int | None = None
+
+    @property
+    def added_width(self) -> int | None:
+        """The width of what is added, through two dense layers, to the embedded timestep; None: nothing is."""
+        wanted = self.addition_time_embed_dim or self.class_embed_type
+        return self.projection_class_embeddings_input_dim if wanted else None
 
     @property
     def skip_channels(self) -> tuple[int, ...]:
@@ -129,8 +137,9 @@ def read_down_path(cls: type[_Config], owner: str, config: dict[str, Any], own: 
     """A config from a config.json that was accepted, and the fields that are `cls`'s own."""
     channels = required_list(owner, config, "block_out_channels")
     blocks = len(channels)
-    if config.get("addition_embed_type") and not config.get("projection_class_embeddings_input_dim"):
-        raise InputError(f"The {owner} config's addition_embed_type needs projection_class_embeddings_input_dim.")
+    for kind in ("addition_embed_type", "class_embed_type"):
+        if config.get(kind) and not config.get("projection_class_embeddings_input_dim"):
+            raise InputError(f"The {owner} config's {kind} needs projection_class_embeddings_input_dim.")
     heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
     fields = dict(
         in_channels=config.get("in_channels", 4),
@@ -146,6 +155,7 @@ def read_down_path(cls: type[_Config], owner: str, config: dict[str, Any], own: 
         flip_sin_to_cos=config.get("flip_sin_to_cos", True),
         freq_shift=config.get("freq_shift", 0),
         addition_time_embed_dim=config.get("addition_time_embed_dim"),
+        class_embed_type=config.get("class_embed_type"),
         projection_class_embeddings_input_dim=config.get("projection_class_embeddings_input_dim"),
     )
     made = cls(**typed(f"The {owner} config's", fields | own, cls))
@@ -243,6 +253,7 @@ DOWN_PATH_ACCEPTED = {
 _UNET_KNOWN = DOWN_PATH_KNOWN | {"sample_size", "out_channels", "up_block_types"}
 _UNET_ACCEPTED = DOWN_PATH_ACCEPTED | {
     "attention_type": ("default",),
+    "class_embed_type": (None, "projection"),
     "conv_in_kernel": (3,),
     "conv_out_kernel": (3,),
     "dropout": (0.0, 0),

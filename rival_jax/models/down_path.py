@@ -47,9 +47,9 @@ class DownPath(nnx.Module):
         self.conv_in = conv(config.in_channels, channels[0], dtype=dtype, rngs=rngs)
         time_width = 4 * channels[0]
         self.time_embedding = TimestepEmbedding(channels[0], time_width, dtype=dtype, rngs=rngs)
-        if config.addition_time_embed_dim:
-            added = config.projection_class_embeddings_input_dim or 0
-            self.add_embedding = TimestepEmbedding(added, time_width, dtype=dtype, rngs=rngs)
+        if config.added_width:
+            embedding = TimestepEmbedding(config.added_width, time_width, dtype=dtype, rngs=rngs)
+            setattr(self, self._added, embedding)
 
         last = len(channels) - 1
         down = []
@@ -73,25 +73,23 @@ class DownPath(nnx.Module):
             use_linear_projection=config.use_linear_projection,
         )
 
-    def _sinusoid(self, values: jax.Array, width: int) -> jax.Array:
+    @property
+    def _added(self) -> str:
+        return "class_embedding" if self.config.class_embed_type else "add_embedding"
+
+    def embed_time(self, timestep_b: Timesteps) -> jax.Array:
+        """What the resnets are told of timesteps 0 ... 999, (b, d)."""
         config = self.config
-        return sinusoid(values, width, flip_sin_to_cos=config.flip_sin_to_cos, freq_shift=config.freq_shift)
+        options = {"flip_sin_to_cos": config.flip_sin_to_cos, "freq_shift": config.freq_shift}
+        sines = sinusoid(timestep_b, config.block_out_channels[0], **options)
+        return self.time_embedding(sines.astype(self.dtype))
 
-    def embed_time(self, timestep_b: Timesteps, added: tuple[jax.Array, jax.Array] | None = None) -> jax.Array:
-        """What the resnets are told of the timestep, (b, d).
+    def embed_added(self, added_ba: jax.Array) -> jax.Array:
+        """What is added to that, (b, d), of vectors (b, a); a is the configuration's `added_width`, which must be set.
 
-        Args:
-            timestep_b: 0 ... 999.
-            added: pooled text (b, d) and sizes (b, 6), where the configuration asks for them (SDXL).
+        With SDXL pooled text and embedded sizes, with Stable unCLIP an embedded picture and noise level.
         """
-        sines = self._sinusoid(timestep_b, self.config.block_out_channels[0])
-        time_bd = self.time_embedding(sines.astype(self.dtype))
-        if added is None:
-            return time_bd
-        pooled_bd, sizes_b6 = added
-        sines = self._sinusoid(sizes_b6, self.config.addition_time_embed_dim or 0).reshape(sizes_b6.shape[0], -1)
-        joined = jnp.concatenate([pooled_bd.astype(self.dtype), sines.astype(self.dtype)], axis=-1)
-        return time_bd + self.add_embedding(joined)
+        return getattr(self, self._added)(added_ba.astype(self.dtype))
 
     @property
     def blocks(self) -> list[DownBlock | MidBlock | UpBlock]:

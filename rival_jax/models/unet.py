@@ -49,10 +49,13 @@ class UNet(DownPath):
         text_bmd: TextEmbedding,
         *,
         attend: Attend = plain,
-        added: tuple[jax.Array, jax.Array] | None = None,
+        added_ba: jax.Array | None = None,
     ) -> Latents:
-        """`predict` for prompts' last hidden states, from which nothing is reused."""
-        return self.predict(x_byxc, self.embed_time(timestep_b, added), self.read(text_bmd), attend=attend)
+        """`predict` for prompts' hidden states and vectors to be added, from which nothing is reused."""
+        time_bd = self.embed_time(timestep_b)
+        if added_ba is not None:
+            time_bd = time_bd + self.embed_added(added_ba)
+        return self.predict(x_byxc, time_bd, self.read(text_bmd), attend=attend)
 
     def predict(
         self,
@@ -68,7 +71,7 @@ class UNet(DownPath):
 
         Args:
             x_byxc: scaled latents; sides are multiples of `config.factor`.
-            time_bd: what `embed_time` returned, one a row or one for all.
+            time_bd: what `embed_time` returned, with what `embed_added` did; one a row or one for all.
             texts: what `read` returned, one a row.
             attend: who attends to whom, in every attention layer.
             prefix: how the latents' rows become those of the texts; without one they are.

@@ -11,7 +11,21 @@ textual_inversion  vectors for new tokens
 """
 
 from rival_jax.weights.converted import load_state
-from rival_jax.weights.load import CLIP, CONTROLNET, SAFETY_CHECKER, TEXT_ENCODER, UNET, VAE, Part, Plan, plan, zeros
+from rival_jax.weights.load import (
+    CLIP,
+    CONTROLNET,
+    IMAGE_ENCODER,
+    SAFETY_CHECKER,
+    TEXT_ENCODER,
+    TEXT_ENCODER_2,
+    UNET,
+    VAE,
+    Part,
+    Plan,
+    image_statistics,
+    plan,
+    zeros,
+)
 from rival_jax.weights.locate import EMBEDDED, resolve, resolve_network
 from rival_jax.weights.rules import export
 
@@ -19,13 +33,16 @@ __all__ = [
     "CLIP",
     "CONTROLNET",
     "EMBEDDED",
+    "IMAGE_ENCODER",
     "SAFETY_CHECKER",
     "TEXT_ENCODER",
+    "TEXT_ENCODER_2",
     "UNET",
     "VAE",
     "Part",
     "Plan",
     "export",
+    "image_statistics",
     "load_state",
     "plan",
     "resolve",

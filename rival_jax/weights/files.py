@@ -15,14 +15,26 @@ from rival_jax.errors import InputError
 DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model", "model"
 """What the names of a network's weight files begin with, by the library that writes them."""
 
-STEMS = {"unet": DIFFUSERS, "vae": DIFFUSERS, "text_encoder": TRANSFORMERS, "safety_checker": TRANSFORMERS}
-"""The folders of a model's networks, and what their weight files begin with."""
-
-NEEDED = ("unet", "vae", "text_encoder")
+NEEDED = ("unet", "vae")
 """The folders without which there is no model."""
 
+ENCODERS = ("text_encoder", "text_encoder_2", "image_encoder")
+"""The folders of what makes prompts, of which a model has one or two."""
+
+NORMALIZER = "image_normalizer"
+"""The folder of the statistics with which Stable unCLIP noises embedded pictures."""
+
+STEMS: dict[str, str] = dict.fromkeys((*NEEDED, NORMALIZER), DIFFUSERS)
+STEMS |= dict.fromkeys((*ENCODERS, "safety_checker"), TRANSFORMERS)
+"""The folders of a model's networks, and what their weight files begin with."""
+
+TOKENIZERS = ("tokenizer", "tokenizer_2")
+
+NOISING = "image_noising_scheduler/scheduler_config.json"
+"""The noise levels of that."""
+
 FEATURE_EXTRACTOR = "feature_extractor"
-"""The folder that says how the safety checker's pictures are normalised."""
+"""The folder that says how pictures are normalised for the image encoder and the safety checker."""
 
 
 def has_safety_checker(directory: Path) -> bool:

@@ -7,11 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rival_jax.record import sha256
-from rival_jax.weights.files import FEATURE_EXTRACTOR, NEEDED, STEMS, choose, has_safety_checker, weight_files
+from rival_jax.weights.files import (
+    ENCODERS,
+    FEATURE_EXTRACTOR,
+    NEEDED,
+    NOISING,
+    NORMALIZER,
+    STEMS,
+    TOKENIZERS,
+    choose,
+    has_safety_checker,
+    weight_files,
+)
 
 _SINGLE, _HALF = "float32", "float16"
-_DTYPES = {"unet": (_SINGLE, _HALF), "vae": (_SINGLE,), "text_encoder": (_SINGLE, _HALF), "safety_checker": (_SINGLE,)}
-"""In which a network may be loaded: each has its own preferred files."""
+_DTYPES: dict[str, tuple[str, ...]] = dict.fromkeys(("vae", "safety_checker", NORMALIZER), (_SINGLE,))
+"""In which some networks are loaded; the others in either: each has its own preferred files."""
 
 _TOKENIZER = (
     "vocab.json",
@@ -41,8 +52,9 @@ def _configs(directory: Path) -> Iterator[Path]:
     """What the loader reads of any model beside weights, where it is there."""
     yield directory / "model_index.json"
     yield directory / "scheduler" / "scheduler_config.json"
-    yield from (directory / "tokenizer" / name for name in _TOKENIZER)
-    yield from (directory / part / "config.json" for part in NEEDED)
+    yield from (directory / part / name for part in TOKENIZERS for name in _TOKENIZER)
+    yield from (directory / part / "config.json" for part in (*NEEDED, *ENCODERS))
+    yield from (directory / name for name in (f"{NORMALIZER}/config.json", NOISING))
 
 
 def _files(directory: Path) -> Iterator[Path]:
@@ -50,10 +62,11 @@ def _files(directory: Path) -> Iterator[Path]:
     yield from _configs(directory)
     checker = ("safety_checker",) if has_safety_checker(directory) else ()
     yield from (directory / part / "config.json" for part in checker)
-    for part in (*NEEDED, *checker):
-        for dtype in _DTYPES[part]:
+    encoders = tuple(part for part in (*ENCODERS, NORMALIZER) if (directory / part).is_dir())
+    for part in (*NEEDED, *encoders, *checker):
+        for dtype in _DTYPES.get(part, (_SINGLE, _HALF)):
             yield from _weights(directory / part, STEMS[part], dtype)
-    if checker:
+    if checker or "image_encoder" in encoders:
         yield from (directory / FEATURE_EXTRACTOR / f"{name}_config.json" for name in ("processor", "preprocessor"))
 
 

@@ -11,14 +11,15 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 
 from rival_jax.devices import everywhere
 from rival_jax.errors import InputError
 from rival_jax.models.clip import CLIP as CLIPModel
-from rival_jax.models.clip import TextEncoder
-from rival_jax.models.clip_config import CLIPConfig, TextConfig
+from rival_jax.models.clip import ImageEncoder, ProjectedTextEncoder, TextEncoder
+from rival_jax.models.clip_config import CLIPConfig, TextConfig, VisionConfig
 from rival_jax.models.config import UNetConfig, VAEConfig
 from rival_jax.models.controlnet import ControlNet as ControlNetModel
 from rival_jax.models.controlnet import ControlNetConfig
@@ -53,6 +54,8 @@ class Part:
 
 
 TEXT_ENCODER = Part("text_encoder", TextEncoder, TextConfig, sd_keys.TEXT)
+TEXT_ENCODER_2 = Part("text_encoder_2", ProjectedTextEncoder, TextConfig, sd_keys.TEXT_PROJECTED)
+IMAGE_ENCODER = Part("image_encoder", ImageEncoder, VisionConfig, sd_keys.IMAGE)
 VAE = Part("vae", AutoencoderKL, VAEConfig, sd_keys.VAE, DIFFUSERS)
 UNET = Part("unet", UNet, UNetConfig, sd_keys.UNET, DIFFUSERS)
 SAFETY_CHECKER = Part("safety_checker", SafetyNetwork, CLIPConfig, sd_keys.SAFETY)
@@ -132,6 +135,19 @@ def build(part: Part, file: Path, dtype: DTypeLike) -> tuple[Any, nnx.Module]:
         raise
     except (TypeError, ValueError, ArithmeticError) as error:
         raise InputError(f"The config {file} describes no network that can be built: {error}.") from error
+
+
+def image_statistics(folder: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (width,), float32, of embedded pictures: Stable unCLIP's `image_normalizer`.
+
+    Raises InputError for a folder without them, or of another width.
+    """
+    tensors = _tensors(weight_files(folder, DIFFUSERS, jnp.float32))
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if found != {"mean": (1, width), "std": (1, width)}:
+        raise InputError(f"The folder {folder} has {found}, but must have mean and std of shape {(1, width)}.")
+    mean, std = (tensors[name].read().astype(np.float32)[0] for name in ("mean", "std"))
+    return mean, std
 
 
 class _OneKey(nnx.Rngs):

@@ -9,7 +9,7 @@ from pathlib import Path
 from numpy.typing import DTypeLike
 
 from rival_jax.errors import InputError
-from rival_jax.weights.files import FEATURE_EXTRACTOR, NEEDED, STEMS, choose
+from rival_jax.weights.files import ENCODERS, FEATURE_EXTRACTOR, NEEDED, NOISING, NORMALIZER, STEMS, TOKENIZERS, choose
 
 EMBEDDED = "tiny"
 _ASSETS = Path(__file__).parent.parent / "assets"
@@ -21,16 +21,15 @@ _ACCEPTED = (
 _REQUIRED = (
     "model_index.json",
     "scheduler/scheduler_config.json",
-    "tokenizer",
     *(f"{part}/config.json" for part in NEEDED),
 )
 _SMALL_FILES = (
     "model_index.json",
-    "tokenizer/*.txt",
-    *(f"{part}/*.json" for part in ("scheduler", "tokenizer", *NEEDED)),
+    *(f"{part}/*.txt" for part in TOKENIZERS),
+    *(f"{part}/*.json" for part in ("scheduler", *TOKENIZERS, *NEEDED, *ENCODERS, FEATURE_EXTRACTOR)),
+    f"{NORMALIZER}/*.json",
+    NOISING,
 )
-_CHECKER_FILES = ("safety_checker/*.json", f"{FEATURE_EXTRACTOR}/*.json")
-"""Fetched where the repository has weights of a safety checker that can be read."""
 
 
 def resolve(model: str | Path, dtypes: Mapping[str, DTypeLike]) -> Path:
@@ -43,8 +42,8 @@ def resolve(model: str | Path, dtypes: Mapping[str, DTypeLike]) -> Path:
         weights = [
             file for part, dtype in dtypes.items() for file in _weight_names(names, f"{part}/", STEMS[part], dtype)
         ]
-        checker = _CHECKER_FILES if any(name.startswith("safety_checker/") for name in weights) else ()
-        return [*_SMALL_FILES, *weights, *checker]
+        has_checker = any(name.startswith("safety_checker/") for name in weights)
+        return [*_SMALL_FILES, *weights, *(["safety_checker/*.json"] if has_checker else [])]
 
     directory = _ASSETS / EMBEDDED if model == EMBEDDED else _find("model", model, _ACCEPTED, files)
     missing = [path for path in _REQUIRED if not (directory / path).exists()]

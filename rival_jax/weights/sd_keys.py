@@ -89,6 +89,9 @@ CLIP = Table(
     aliases=((r"^logit_scale$", "temperature.logit_scale"),),
 )
 
+IMAGE = Table(CLIP.rules)
+"""The image encoder of image variation models and Stable unCLIP."""
+
 _SAFETY_NAMES = (
     (r"^vision_model\.vision_model\.", "vision_model."),  # transformers 4
     (r"^(concept|special_care)_embeds$", r"\1.embeds"),

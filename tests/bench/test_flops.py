@@ -14,6 +14,7 @@ from rival_jax import RivalPipeline, sampling
 from rival_jax.bench.flops import count, of_authors, of_ours
 from rival_jax.bench.random_model import SIZES
 from rival_jax.checkpoint import StableDiffusion
+from rival_jax.conditioning import Conditioner, TextReader
 from rival_jax.models.config import UNetConfig
 from rival_jax.models.network import Network
 from rival_jax.schedule import Schedule
@@ -48,8 +49,8 @@ def sd15():
     configs = SIZES["sd15"]
     text = SimpleNamespace(length=77)
     unet, vae = (abstract(part, part.config.from_dict(configs[part.folder])) for part in (UNET, VAE))
-    rest = {"schedule": Schedule(), "directory": Path(), "dtype": "bfloat16", "attention": None, "plans": ()}
-    return StableDiffusion(unet=unet, vae=vae, text_encoder=unet, tokenizer=text, **rest)
+    rest = {"schedule": Schedule(), "directory": Path(), "dtype": "bfloat16", "attention": None, "plans": {}}
+    return StableDiffusion(unet=unet, vae=vae, conditioner=Conditioner((TextReader(unet, text),)), **rest)
 
 
 @pytest.mark.parametrize("attention", ["replace", "concat"])

@@ -110,6 +110,7 @@ def test_what_vary_defaults_to_does_not_matter():
         "controlnet",
         "control_image",
         "controlnet_scale",
+        "noise_level",
     }
 
 

@@ -3,10 +3,10 @@
 import pytest
 from checkpoint import Model
 
-from rival_jax.checkpoint import plans
 from rival_jax.errors import InputError
 from rival_jax.models.clip_config import TextConfig
 from rival_jax.models.config import UNetConfig, VAEConfig
+from rival_jax.parts import plans
 from rival_jax.weights import export
 
 READERS = {"unet": UNetConfig, "vae": VAEConfig, "text_encoder": TextConfig}
@@ -106,7 +106,7 @@ def test_what_only_decorates_is_accepted(part):
                 "addition_time_embed_dim": 4,
                 "projection_class_embeddings_input_dim": 36,
             },
-            "SDXL",
+            "lacks text_encoder_2/config.json, tokenizer_2",
         ),
     ],
 )

@@ -81,11 +81,13 @@ def test_published_sizes(config, parameters, latents, skips):
     def run(state, x, timestep, text, image, *added):
         network = nnx.merge(structure, state)
         condition = network.embed_condition(image)
-        return network.predict(x, network.embed_time(timestep, added or None), network.read(text), condition)
+        time = network.embed_time(timestep)
+        time = time + network.embed_added(*added) if added else time
+        return network.predict(x, time, network.read(text), condition)
 
     spec, added = jax.ShapeDtypeStruct, ()
     if config.addition_time_embed_dim:
-        added = spec((2, 1280), jnp.float32), spec((2, 6), jnp.float32)
+        added = (spec((2, config.added_width), jnp.float32),)
     x, image = spec((2, latents, latents, 4), jnp.float32), spec((1, 8 * latents, 8 * latents, 3), jnp.float32)
     text = spec((2, 77, config.cross_attention_dim), jnp.float32)
     made, middle = jax.eval_shape(run, state, x, spec((2,), jnp.int32), text, image, *added)

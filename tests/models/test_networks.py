@@ -107,9 +107,9 @@ def test_half_precision_inside_float32_outside():
 def test_added_embeddings():
     """SDXL's pooled text and six sizes join the timestep."""
     sdxl = {"addition_embed_type": "text_time", "addition_time_embed_dim": 4}
-    added = jax.ShapeDtypeStruct((2, 12), jnp.float32), jax.ShapeDtypeStruct((2, 6), jnp.float32)
+    added = jax.ShapeDtypeStruct((2, 12 + 6 * 4), jnp.float32)
 
     def run(*inputs):
-        return unet(**sdxl, projection_class_embeddings_input_dim=12 + 6 * 4)(*inputs[:3], added=inputs[3:])
+        return unet(**sdxl, projection_class_embeddings_input_dim=12 + 6 * 4)(*inputs[:3], added_ba=inputs[3])
 
-    assert nnx.eval_shape(run, *shapes(), *added).shape == (2, 8, 12, 4)
+    assert nnx.eval_shape(run, *shapes(), added).shape == (2, 8, 12, 4)

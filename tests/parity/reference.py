@@ -8,7 +8,7 @@ embedding of one prompt is (m, d). Latents stay in float32 whatever the dtype of
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -138,19 +138,35 @@ def self_attentions(unet: UNet2DConditionModel) -> Iterator[list[SelfAttention]]
         unet.set_attn_processor(before)
 
 
+@dataclass(frozen=True)
+class Told:
+    """A prompt's tokens (m, d), and what diffusers' networks take beside them, each (1, ...)."""
+
+    tokens: Tensor
+    added: dict[str, Tensor] = field(default_factory=dict)
+    classes: Tensor | None = None
+
+    def arguments(self, rows: int) -> dict:
+        """The last arguments of a call for so many rows."""
+        added = {name: value.expand(rows, *value.shape[1:]) for name, value in self.added.items()}
+        classes = None if self.classes is None else self.classes.expand(rows, -1)
+        return {"added_cond_kwargs": added, "class_labels": classes}
+
+
 def predict(
-    unet: UNet2DConditionModel, x: Tensor, timestep: int, embedding: Tensor, controls: Sequence["Control"] = ()
+    unet: UNet2DConditionModel, x: Tensor, timestep: int, embedding: Tensor | Told, controls: Sequence["Control"] = ()
 ) -> Tensor:
     """The UNet's raw prediction for the rows `x` (n, c, h, w), all under one prompt and steered by `controls`."""
-    text = embedding.to(unet.dtype).expand(len(x), -1, -1)
-    added = [control(x, timestep, text) for control in controls]
+    told = Told(embedding) if isinstance(embedding, Tensor) else embedding
+    text, more = told.tokens.to(unet.dtype).expand(len(x), -1, -1), told.arguments(len(x))
+    added = [control(x, timestep, text, more) for control in controls]
     residuals = {}
     if added:
         residuals["down_block_additional_residuals"] = [
             sum(each) for each in zip(*(down for down, _ in added), strict=True)
         ]
         residuals["mid_block_additional_residual"] = sum(mid for _, mid in added)
-    return unet(x.to(unet.dtype), timestep, text, **residuals).sample.float()
+    return unet(x.to(unet.dtype), timestep, text, **more, **residuals).sample.float()
 
 
 @dataclass(frozen=True)
@@ -161,10 +177,10 @@ class Control:
     image: Tensor
     scale: float
 
-    def __call__(self, x: Tensor, timestep: int, text: Tensor) -> tuple[list[Tensor], Tensor]:
+    def __call__(self, x: Tensor, timestep: int, text: Tensor, more: dict) -> tuple[list[Tensor], Tensor]:
         """What it adds to the UNet's skips and middle, for the rows `x`."""
         image = self.image.expand(len(x), -1, -1, -1)
-        return self.network(x, timestep, text, image, conditioning_scale=self.scale, return_dict=False)
+        return self.network(x, timestep, text, image, conditioning_scale=self.scale, **more, return_dict=False)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ import torch
 from diffusers import ControlNetModel
 
 from rival_jax import ControlNet, weights
+from rival_jax.models.down_path import sinusoid
 from rival_jax.models.network import Network
 
 from .checkpoints import DOWN, UP, randomise, unet
@@ -50,10 +51,14 @@ def predict(control: Network, unet: Network, x, timestep, text, image, added, sc
     """The ControlNet's outputs, and the UNet's prediction with them times `scale`."""
     control, unet = control.module(), unet.module()
     condition = control.embed_condition(image)
-    made, middle = control.predict(x, control.embed_time(timestep, added), control.read(text), condition)
+
+    def told(network):
+        time = network.embed_time(timestep)
+        return time if added is None else time + network.embed_added(added)
+
+    made, middle = control.predict(x, told(control), control.read(text), condition)
     residuals = [scale * each for each in made], scale * middle
-    time, texts = unet.embed_time(timestep, added), unet.read(text)
-    return made, middle, unet.predict(x, time, texts, residuals=residuals)
+    return made, middle, unet.predict(x, told(unet), unet.read(text), residuals=residuals)
 
 
 @torch.no_grad()
@@ -91,6 +96,9 @@ def test_residuals_and_the_prediction_with_them(kind: str, tmp_path: Path) -> No
     alone = theirs(*inputs, added_cond_kwargs=conditions).sample
     assert relative(nhwc(followed), nhwc(alone)) > 0.1
 
+    if added is not None:  # pooled text, and sizes embedded
+        sizes = sinusoid(jnp.asarray(added[1]), plan.config.addition_time_embed_dim).reshape(3, -1)
+        added = jnp.concatenate([added[0], sizes], axis=-1)
     network = Network(plan.graphdef, weights.load_state(plan), plan.config)
     found = predict(ours.network, network, x, timestep, text, image, added, jnp.float32(0.7))
     assert len(found[0]) == len(down)

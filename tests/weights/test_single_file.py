@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 from torch_file import save
 
 from rival_jax import RivalPipeline
-from rival_jax.checkpoint import one_file, plans
 from rival_jax.errors import InputError
+from rival_jax.parts import one_file, plans
 from rival_jax.weights.fingerprint import fingerprint
 from rival_jax.weights.load import read
 from rival_jax.weights.rules import leaf_paths
@@ -59,7 +59,7 @@ def sd1(model):
 def assert_model(model, file, dtype="float32"):
     """The file's networks are the model's."""
     _, _, parts = plans(file, dtype, model.directory)
-    for part in parts:
+    for part in parts.values():
         leaves, wanted = leaf_paths(read(part)), leaf_paths(model.states[part.folder.name])
         assert leaves.keys() == wanted.keys()
         for path, leaf in leaves.items():
