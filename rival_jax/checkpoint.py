@@ -127,7 +127,7 @@ class StableDiffusion:
         Source: Textual Inversion, section 4 (arXiv 2208.01618).
         """
         self._check_weights()
-        file = Path(path).expanduser()
+        file, _ = Path(path).expanduser(), self.conditioner.first  # which says so where there is none
         widths = [reader.encoder.config.hidden_size for reader in self.conditioner.texts]
         own, found = textual_inversion.read(file, widths)
         try:

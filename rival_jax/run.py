@@ -71,10 +71,11 @@ def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
     """
     if not args.prompt and not may_see_pictures(args.model):
         raise InputError('prompt is missing: say what the photo shows, as in --prompt "a red house on green grass".')
+    prompt = args.prompt or ("",)
     args = replace(
         args,
-        prompt=args.prompt or ("",),
-        source_prompt=args.source_prompt or (args.prompt if type(args) is Vary else ("",)),
+        prompt=prompt,
+        source_prompt=args.source_prompt or (prompt if type(args) is Vary else ("",)),
         negative_prompt=args.negative_prompt or ("",),
         seed=args.seed or (0,),
     )
