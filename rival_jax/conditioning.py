@@ -123,10 +123,11 @@ class Conditioner:
         return {name: reader.encoder for name, reader in zip(_FOLDERS, self.texts, strict=False)}
 
     def with_networks(self, networks: dict[str, Network]) -> Conditioner:
-        """The same with some text encoders in place of its own."""
+        """The same with some encoders, by the names of their folders, in place of its own."""
         named = zip(_FOLDERS, self.texts, strict=False)
         texts = tuple(replace(own, encoder=networks.get(name, own.encoder)) for name, own in named)
-        return replace(self, texts=texts)
+        seen = self.pictures and replace(self.pictures, encoder=networks.get("image_encoder", self.pictures.encoder))
+        return replace(self, texts=texts, pictures=seen)
 
     def with_token(self, token: str, vectors: Sequence[np.ndarray]) -> Conditioner:
         """The same with one token more, for vectors (n, d) of each text encoder. Raises InputError as these do."""

@@ -137,6 +137,8 @@ def test_a_picture_in_place_of_prompts(images, photos, tmp_path):
         pipe.vary(photos, noise_level=3)
     with pytest.raises(InputError, match="The model has no text encoder"):
         pipe.load_textual_inversion(tmp_path / "any.safetensors")
+    late = RivalPipeline.from_pretrained(images, "float32", weights=False).load()
+    np.testing.assert_array_equal(late.vary(photos, num_inference_steps=2, num_variations=2).latents, out.latents)
     photo = save_photo(tmp_path / "a.png")
     said = rival("vary", photo, "--model", images, "--num-inference-steps", 2, "-n", 1, "--out", tmp_path / "out")
     assert said.code == 0 and (tmp_path / "out/variation-0001.png").is_file()
