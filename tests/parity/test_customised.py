@@ -70,7 +70,7 @@ def outputs(pipe: StableDiffusionPipeline, prompts: list[str]) -> tuple[np.ndarr
 
 def ours(pipe: RivalPipeline, prompts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     with pipe.precision():
-        text = pipe.embed(tuple(prompts))
+        text = pipe.embed(tuple(prompts), (32, 32)).tokens
         predicted = pipe.unet.module()(jnp.asarray(noise()), jnp.asarray([1, 801], jnp.int32), text)
     return np.asarray(text), np.asarray(predicted)
 
