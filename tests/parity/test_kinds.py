@@ -170,6 +170,7 @@ def _without_source() -> dict:
     return {key: value for key, value in SETTINGS.items() if key != "source_prompt"}
 
 
+@pytest.mark.slow
 def test_the_papers_settings_in_pairs(load: Load, pixels: np.ndarray) -> None:
     """Noise alignment and two references of SDXL, told the prompt and nothing; both halves have rows of their own."""
     pipe, kind = load("sdxl")
@@ -178,6 +179,7 @@ def test_the_papers_settings_in_pairs(load: Load, pixels: np.ndarray) -> None:
     check("sdxl, paired, noise", out, expected(kind, pixels, PROMPTS, NEGATIVE, paired=True, **paper))
 
 
+@pytest.mark.slow
 def test_edit(load: Load, pixels: np.ndarray) -> None:
     pipe, kind = load("sdxl")
     out = pipe.edit(list(pixels), **prompts_for("sdxl"), **(SETTINGS | {"num_variations": 1}))
