@@ -29,7 +29,7 @@ NEGATIVE, SEEDS = "monochrome", [3, 2**32 - 1]
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_checkpoint("sd2_like", tmp_path_factory.mktemp("sd2_like"))
+    return write_checkpoint("sd2_like", tmp_path_factory.mktemp("sd2_like"), small=True)
 
 
 @pytest.fixture(scope="module")
