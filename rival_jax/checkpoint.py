@@ -23,7 +23,7 @@ from rival_jax.safety import SafetyChecker
 from rival_jax.schedule import Schedule
 from rival_jax.text import Tokenizer
 from rival_jax.weights import Plan, load_state, lora, textual_inversion, zeros
-from rival_jax.weights.files import FEATURE_EXTRACTOR, read_json
+from rival_jax.weights.files import FEATURE_EXTRACTOR, TEXT_ENCODERS, read_json
 
 
 @dataclass(frozen=True)
@@ -201,10 +201,9 @@ def _networks(parts: Mapping[str, Plan], read: Callable[[Plan], nnx.State]) -> d
 
 def _tokenizers(directory: Path, parts: Mapping[str, Plan]) -> dict[str, Tokenizer]:
     """Of each text encoder, by that's name. Raises InputError for one that cannot be read."""
-    pairs = (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2"))
     return {
         name: Tokenizer.from_pretrained(directory / folder, parts[name].config)
-        for name, folder in pairs
+        for name, folder in TEXT_ENCODERS.items()
         if name in parts
     }
 

@@ -16,6 +16,7 @@ from rival_jax.models.down_path import sinusoid
 from rival_jax.models.network import Network
 from rival_jax.shapes import Pixels
 from rival_jax.text import Tokenizer
+from rival_jax.weights.files import TEXT_ENCODERS
 from rival_jax.weights.textual_inversion import with_vectors
 
 
@@ -120,11 +121,11 @@ class Conditioner:
     @property
     def networks(self) -> dict[str, Network]:
         """The text encoders by the names of their folders."""
-        return {name: reader.encoder for name, reader in zip(_FOLDERS, self.texts, strict=False)}
+        return {name: reader.encoder for name, reader in zip(TEXT_ENCODERS, self.texts, strict=False)}
 
     def with_networks(self, networks: dict[str, Network]) -> Conditioner:
         """The same with some encoders, by the names of their folders, in place of its own."""
-        named = zip(_FOLDERS, self.texts, strict=False)
+        named = zip(TEXT_ENCODERS, self.texts, strict=False)
         texts = tuple(replace(own, encoder=networks.get(name, own.encoder)) for name, own in named)
         seen = self.pictures and replace(self.pictures, encoder=networks.get("image_encoder", self.pictures.encoder))
         return replace(self, texts=texts, pictures=seen)
@@ -156,9 +157,6 @@ class Conditioner:
         return _embed_two_texts(
             encoders, ids, np.int32(readers[-1].tokenizer.end), sizes, is_told, width=self.size_width
         )
-
-
-_FOLDERS = ("text_encoder", "text_encoder_2")
 
 
 @jax.jit

@@ -18,6 +18,7 @@ from rival_jax.sampling import one_step
 from rival_jax.schedule import Schedule
 from rival_jax.stages import Stage
 from rival_jax.weights import Plan
+from rival_jax.weights.files import TEXT_ENCODERS
 
 
 def describe(
@@ -28,7 +29,7 @@ def describe(
     directory, schedule, networks = plans(model, dtype, config)
     file = one_file(networks)
     unet, vae = networks["unet"], networks["vae"]
-    texts = [networks[name].config for name in ("text_encoder", "text_encoder_2") if name in networks]
+    texts = [networks[name].config for name in TEXT_ENCODERS if name in networks]
     checker = None if file else SafetyChecker.from_pretrained(directory)
     size = unet.config.sample_size * vae.config.factor
     step = unet.config.factor * vae.config.factor

@@ -152,7 +152,7 @@ class Inverter(StableDiffusion):
                 self.unet,
                 self.schedule,
                 encode(self.vae, pixels),
-                self._of_source(pixels, asked.source_prompt)[0],
+                self.embed(asked.source_prompt, pixels.shape[1:3], Shown(pixels)),
                 num_inference_steps=asked.num_inference_steps,
                 timestep_convention=asked.timestep_convention,
                 keep=asked.cache_reference,

@@ -28,7 +28,7 @@ from rival_jax.weights import (
     plan,
     resolve,
 )
-from rival_jax.weights.files import NOISING, NORMALIZER, read_json
+from rival_jax.weights.files import NOISING, NORMALIZER, TEXT_ENCODERS, read_json
 from rival_jax.weights.single_file import is_single_file, open_file
 
 
@@ -97,7 +97,7 @@ def _encoders(directory: Path, unet: UNetConfig) -> tuple[Part, ...]:
         wanted = (IMAGE_ENCODER,)
     else:
         wanted = (TEXT_ENCODER,)
-    tokenizers = ("tokenizer" + part.folder.removeprefix("text_encoder") for part in wanted if part != IMAGE_ENCODER)
+    tokenizers = (TEXT_ENCODERS[part.folder] for part in wanted if part.folder in TEXT_ENCODERS)
     missing = [f"{part.folder}/config.json" for part in wanted if not _has(directory, part)]
     missing += [name for name in tokenizers if not (directory / name).is_dir()]
     if missing:
@@ -119,7 +119,7 @@ def _check_fit(parts: Mapping[str, Plan]) -> None:
             f"The model's UNet reads {unet.in_channels} and gives {unet.out_channels} channels, but its VAE's latents "
             f"have {vae.latent_channels}: inpainting models and the like are not supported."
         )
-    texts = [parts[name].config for name in ("text_encoder", "text_encoder_2") if name in parts]
+    texts = [parts[name].config for name in TEXT_ENCODERS if name in parts]
     image = parts["image_encoder"].config.projection_dim if "image_encoder" in parts else 0
     _check_width("prompts", unet.cross_attention_dim, (text.hidden_size for text in texts) if texts else [image])
     if unet.addition_time_embed_dim:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int, Num, UInt8, UInt32
+from jaxtyping import Bool, Float, Num, UInt8, UInt32
 
 Latents = Float[jax.Array, "b y x c"]
 """Scaled latents: the VAE's posterior mean times its `scaling_factor`, float32, channels last."""
@@ -26,6 +26,5 @@ TextEmbedding = Float[jax.Array, "b m d"]
 Hole = Bool[jax.Array | np.ndarray, "e y x 1"]
 """Where latents are generated; elsewhere they are the chain's own."""
 Guidance = Float[jax.Array | np.ndarray, "e n"]
-TokenIds = Int[jax.Array, "b m"]
 Timesteps = Num[jax.Array, "b"]
 Seeds = UInt32[jax.Array, "e"]

@@ -18,7 +18,10 @@ DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model", "model"
 NEEDED = ("unet", "vae")
 """The folders without which there is no model."""
 
-ENCODERS = ("text_encoder", "text_encoder_2", "image_encoder")
+TEXT_ENCODERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
+"""The folders of text encoders, and those of their tokenizers."""
+
+ENCODERS = (*TEXT_ENCODERS, "image_encoder")
 """The folders of what makes prompts, of which a model has one or two."""
 
 NORMALIZER = "image_normalizer"
@@ -27,8 +30,6 @@ NORMALIZER = "image_normalizer"
 STEMS: dict[str, str] = dict.fromkeys((*NEEDED, NORMALIZER), DIFFUSERS)
 STEMS |= dict.fromkeys((*ENCODERS, "safety_checker"), TRANSFORMERS)
 """The folders of a model's networks, and what their weight files begin with."""
-
-TOKENIZERS = ("tokenizer", "tokenizer_2")
 
 NOISING = "image_noising_scheduler/scheduler_config.json"
 """The noise levels of that."""

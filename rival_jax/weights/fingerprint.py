@@ -14,7 +14,7 @@ from rival_jax.weights.files import (
     NOISING,
     NORMALIZER,
     STEMS,
-    TOKENIZERS,
+    TEXT_ENCODERS,
     choose,
     has_safety_checker,
     weight_files,
@@ -52,7 +52,7 @@ def _configs(directory: Path) -> Iterator[Path]:
     """What the loader reads of any model beside weights, where it is there."""
     yield directory / "model_index.json"
     yield directory / "scheduler" / "scheduler_config.json"
-    yield from (directory / part / name for part in TOKENIZERS for name in _TOKENIZER)
+    yield from (directory / part / name for part in TEXT_ENCODERS.values() for name in _TOKENIZER)
     yield from (directory / part / "config.json" for part in (*NEEDED, *ENCODERS))
     yield from (directory / name for name in (f"{NORMALIZER}/config.json", NOISING))
 

@@ -9,7 +9,16 @@ from pathlib import Path
 from numpy.typing import DTypeLike
 
 from rival_jax.errors import InputError
-from rival_jax.weights.files import ENCODERS, FEATURE_EXTRACTOR, NEEDED, NOISING, NORMALIZER, STEMS, TOKENIZERS, choose
+from rival_jax.weights.files import (
+    ENCODERS,
+    FEATURE_EXTRACTOR,
+    NEEDED,
+    NOISING,
+    NORMALIZER,
+    STEMS,
+    TEXT_ENCODERS,
+    choose,
+)
 
 EMBEDDED = "tiny"
 _ASSETS = Path(__file__).parent.parent / "assets"
@@ -25,8 +34,8 @@ _REQUIRED = (
 )
 _SMALL_FILES = (
     "model_index.json",
-    *(f"{part}/*.txt" for part in TOKENIZERS),
-    *(f"{part}/*.json" for part in ("scheduler", *TOKENIZERS, *NEEDED, *ENCODERS, FEATURE_EXTRACTOR)),
+    *(f"{part}/*.txt" for part in TEXT_ENCODERS.values()),
+    *(f"{part}/*.json" for part in ("scheduler", *TEXT_ENCODERS.values(), *NEEDED, *ENCODERS, FEATURE_EXTRACTOR)),
     f"{NORMALIZER}/*.json",
     NOISING,
 )
