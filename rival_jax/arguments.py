@@ -262,10 +262,10 @@ class Reproduce:
 
     evidence: Annotated[
         Positional[tuple[Topic, ...]],
-        arg(metavar="[3|4|5|variants|figures|quality|inversion|editing ...]", help_behavior_hint=""),
+        arg(metavar="[3|4|5|variants|figures|quality|inversion|editing|concepts ...]", help_behavior_hint=""),
     ] = ("3",)
     """Tables of the paper's appendix, our variants, Fig. 11 and 12, the model's own figures, how well photos come
-    back, or what editing keeps; by default Table 3."""
+    back, what editing keeps, or whether a learnt concept is drawn; by default Table 3."""
     out: Path = Path("evidence")
     """Folder for the scores and the tables."""
     exemplars: int = 64

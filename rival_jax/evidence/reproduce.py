@@ -7,6 +7,7 @@ from pathlib import Path
 from rival_jax import checks
 from rival_jax.arguments import Reproduce
 from rival_jax.errors import InputError
+from rival_jax.evidence.concepts import concepts, concepts_markdown
 from rival_jax.evidence.editing import editing, editing_markdown
 from rival_jax.evidence.experiment import Experiment
 from rival_jax.evidence.figures import divergence_charts, divergence_curves, guidance_sheet
@@ -59,6 +60,8 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
             tables.append(conditions + returning_markdown(returning(experiment, progress)))
         elif name == "editing":
             tables.append(conditions + editing_markdown(editing(experiment, progress)))
+        elif name == "concepts":
+            tables.append(conditions + concepts_markdown(concepts(experiment, progress)))
         elif name == "quality":
             tables.append(quality_conditions + quality_markdown(quality(experiment, args.photos, progress)))
         else:
