@@ -14,9 +14,9 @@ import jax.numpy as jnp
 
 from rival_jax.kernels import KeysValues, attention
 from rival_jax.models.attention import Attention, Plain, plain
-from rival_jax.options import Backend
+from rival_jax.options import Backend, Kind
 
-__all__ = ["FromKept", "FromReference", "Keep", "Plain", "plain"]
+__all__ = ["Between", "FromKept", "FromReference", "Keep", "Plain", "plain"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,73 @@ class FromKept:
         x_grsd = x_bsd.reshape(len(reference_gsd), -1, *x_bsd.shape[1:])
         own = layer.kv(x_grsd) if self.keep_own else None
         return _rows(attention(layer.q(x_grsd), layer.kv(reference_gsd), own, backend=self.backend))
+
+
+@dataclass(frozen=True)
+class Between:
+    """Attention, to positions and to prompts alike, in which rows between two ends read both of these.
+
+    The rows of a call are groups of two ends, n rows between them, and the n negative halves of these. The ends and
+    the negative halves attend to themselves.
+
+    coefficients_gn: 0 (the start) ... 1 (the end), float32. fused: whether rows between them read themselves too.
+    Source: AID section 3.2.
+    """
+
+    coefficients_gn: jax.Array
+    kind: Kind
+    fused: bool
+    backend: Backend | None = None
+
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: KeysValues | None) -> jax.Array:
+        g, n = self.coefficients_gn.shape
+
+        def grouped(rows: jax.Array) -> jax.Array:
+            return rows.reshape(g, -1, *rows.shape[1:])
+
+        q_grshk = grouped(layer.q(x_bsd))
+        kv = jax.tree.map(grouped, layer.kv(x_bsd) if text is None else text)
+
+        def part(rows: int | slice) -> KeysValues:
+            return jax.tree.map(lambda x: x[:, rows], kv)
+
+        def alone(x: jax.Array) -> jax.Array:
+            return jnp.concatenate([x[:, :2], x[:, 2 + n :]], axis=1)
+
+        plainly = attention(alone(q_grshk), own=jax.tree.map(alone, kv), backend=self.backend)
+        inner = slice(2, 2 + n)
+        own, ends = part(inner) if self.fused else None, (part(0), part(1))
+        mixed = between(q_grshk[:, inner], own, ends, self.coefficients_gn, self.kind, self.backend)
+        return _rows(jnp.concatenate([plainly[:, :2], mixed, plainly[:, 2:]], axis=1))
+
+
+def between(
+    q_grshk: jax.Array,
+    own: KeysValues | None,
+    ends: tuple[KeysValues, KeysValues],
+    coefficients_gr: jax.Array,
+    kind: Kind,
+    backend: Backend | None = None,
+) -> jax.Array:
+    """Attention (g, r, s, h, k) of queries to the keys and values of two ends, (g, m, h, k) each, and to their own.
+
+    own: keys and values (g, r, m, h, k) under one softmax with the ends' ("fused"), or None ("pure").
+    kind: "outer" mixes what attention makes of either end, "inner" the keys and values of the ends before it; with the
+        weights 1 - coefficient and coefficient, in float32.
+
+    Source: AID Eq. 5-8.
+    """
+
+    def mixed(start: jax.Array, end: jax.Array) -> jax.Array:
+        t = coefficients_gr.reshape(*coefficients_gr.shape, *[1] * (q_grshk.ndim - 2))
+        return ((1 - t) * start.astype(jnp.float32) + t * end.astype(jnp.float32)).astype(start.dtype)
+
+    if kind == "outer":
+        return mixed(*(attention(q_grshk, end, own, backend=backend) for end in ends))
+    context: KeysValues = jax.tree.map(lambda start, end: mixed(start[:, None], end[:, None]), *ends)
+    if own is not None:
+        context = jax.tree.map(lambda *pair: jnp.concatenate(pair, axis=2), own, context)
+    return attention(q_grshk, own=context, backend=backend)
 
 
 def _rows(x_grshk: jax.Array) -> jax.Array:

@@ -59,7 +59,7 @@ def _together(networks: Networks, whole: tuple[int, int], course: Course, plan: 
     copied = sum(x.nbytes for x in jax.tree.leaves(course.kept)) // whole[0]  # each batch has its own of what was kept
 
     def needed(variations: int) -> int:
-        shapes = course.chain.shape[2:], course.told.text
+        shapes = course.chain.shape[-3:], course.told.text
         return copied + temporary_bytes(*one_step(networks[0], *shapes, stage, variations))
 
     fit = fitting(*share(*whole), needed, free_bytes())

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 
 from rival_jax.conditioning import Conditioning
 from rival_jax.devices import BY_EXEMPLAR, SAME, over
@@ -35,13 +35,24 @@ class Read:
         return time_1d if self.added is None else time_1d + self.added
 
 
-READ: Any = Read(BY_EXEMPLAR, SAME, BY_EXEMPLAR, BY_EXEMPLAR)  # pyright: ignore[reportArgumentType]
-"""Which of it a device has."""
+def read_of(axes: Any) -> Any:
+    """Which of a `Read` a device has, whose prompts have these axes."""
+    return Read(axes, SAME, axes, BY_EXEMPLAR)  # pyright: ignore[reportArgumentType]
 
 
-@partial(jax.jit, static_argnames="mesh")
+READ = read_of(BY_EXEMPLAR)
+"""Which of most."""
+
+
+@partial(jax.jit, static_argnames=("axes", "mesh"))
 def read(
-    network: Network, told: Conditioning, timesteps: jax.Array, image: jax.Array | None = None, *, mesh: Mesh
+    network: Network,
+    told: Conditioning,
+    timesteps: jax.Array,
+    image: jax.Array | None = None,
+    *,
+    axes: PartitionSpec = BY_EXEMPLAR,
+    mesh: Mesh,
 ) -> Read:
     """Reads what is told of prompts (e, ...), timesteps (t,), 0 ... 999, and what a ControlNet is shown
     (e, H, W, 3), 0 ... 1."""
@@ -56,5 +67,5 @@ def read(
         condition = None if image is None else module.embed_condition(image)
         return Read(texts, module.embed_time(timesteps), added, condition)
 
-    shares = (SAME, BY_EXEMPLAR, SAME, BY_EXEMPLAR)
-    return over(mesh, program, shares, READ)(network, told, timesteps, image)
+    shares = (SAME, axes, SAME, BY_EXEMPLAR)
+    return over(mesh, program, shares, read_of(axes))(network, told, timesteps, image)

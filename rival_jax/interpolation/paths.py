@@ -34,7 +34,7 @@ def smoothest_path(distances: np.ndarray, length: int) -> list[int]:
 
 
 def _least_largest(distances: np.ndarray, length: int) -> list[int] | None:
-    """The path of `length` whose largest distance is least, the first of equals; None where all have an infinite one."""
+    """The path of `length` whose largest distance is least, the first of equals; None where all are infinite."""
     count = len(distances)
     least = np.full((length, count), np.inf)  # least[k, i]: of the paths from i over k more frames to the last
     least[0, -1] = -np.inf

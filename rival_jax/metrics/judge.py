@@ -54,6 +54,11 @@ class Judge:
         """Unit vectors (n, d) float32."""
         return in_batches(partial(_apply, self.clip, method="embed_text"), self.tokenizer(tuple(texts)))
 
+    def distance(self, images: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """How different pictures (n, H, W, 3) uint8 look from as many others: 1 less the cosine, (n,), 0 ... 2."""
+        one, other = np.split(self.embed_images(np.concatenate([images, others])), 2)
+        return np.maximum(1 - (one * other).sum(axis=1), 0)
+
 
 @partial(jax.jit, static_argnames=("method",))
 def _apply(clip: Network, rows: jax.Array, method: str) -> jax.Array:

@@ -6,7 +6,7 @@ from scipy.stats import beta as distribution
 
 from rival_jax import InputError
 from rival_jax.interpolation.coefficients import beta_coefficients, fit_beta
-from rival_jax.interpolation.exploration import explore
+from rival_jax.interpolation.exploration import explore, in_step
 from rival_jax.interpolation.search import search_beta
 
 
@@ -17,6 +17,12 @@ def picture(value):
 def apart(one, other):
     """Of pictures of one colour: how far their values are from each other."""
     return abs(float(one.mean()) - float(other.mean())) / 255
+
+
+def run(search, render):
+    """What a search finds of frames that `render` makes."""
+    [found] = in_step([search], lambda asked: [render(t) for t in asked])
+    return found
 
 
 @pytest.mark.parametrize(
@@ -46,21 +52,21 @@ def test_bad_parameters(shape, name):
     with pytest.raises(InputError, match=f"{name} is .* must be a finite number above 0"):
         beta_coefficients(5, *shape)
     with pytest.raises(InputError, match=f"{name} is"):
-        explore(picture, apart, 5, alpha=shape[0], beta=shape[1])
+        explore(apart, 5, alpha=shape[0], beta=shape[1])
 
 
 def test_too_few_frames():
     with pytest.raises(InputError, match="num_frames is 2, but must be at least 3"):
         beta_coefficients(2)
     with pytest.raises(InputError, match="exploration_size is 2, but must be at least 3"):
-        explore(picture, apart, 2)
+        explore(apart, 2)
 
 
 @pytest.mark.parametrize(("curve", "first"), [(np.sqrt, 0.35943616), (np.square, 0.64056384)])
 def test_26_first_probe(curve, first):
     """Halfway across the larger distance, which lies left or right of the middle."""
     asked = []
-    explore(lambda t: asked.append(t) or picture(curve(t)), apart, 4)
+    run(explore(apart, 4), lambda t: asked.append(t) or picture(curve(t)))
     assert asked[:3] == [0, 0.5, 1]
     np.testing.assert_allclose(asked[3], first, rtol=0, atol=1e-7)
 
@@ -74,15 +80,11 @@ def test_27_fit():
 
 @pytest.mark.parametrize("uniform", [False, True])
 def test_28_bookkeeping(uniform):
-    seen = []
-    found = explore(
-        lambda t: picture(t**3), apart, 12, uniform=uniform, progress=lambda stage, done, of: seen.append((done, of))
-    )
+    found = run(explore(apart, 12, uniform=uniform), lambda t: picture(t**3))
     assert len(found.coefficients) == len(found.frames) == len(found.distances) + 1 == 12
     assert found.coefficients[0] == 0 and found.coefficients[-1] == 1 and (np.diff(found.coefficients) > 0).all()
     np.testing.assert_array_equal(found.frames, [picture(t**3) for t in found.coefficients])
     np.testing.assert_allclose(found.distances, [apart(*p) for p in zip(found.frames, found.frames[1:], strict=False)])
-    assert seen == [(n, 12) for n in range(1, 13)]
     if uniform:
         assert (found.alpha, found.beta) == (1, 1)
         np.testing.assert_allclose(np.unique(np.diff(found.coefficients)), [1 / 16, 1 / 8])
@@ -92,13 +94,13 @@ def test_28_bookkeeping(uniform):
 
 def test_exploration_of_nothing():
     """All frames alike: no fit, and a flag."""
-    found = explore(lambda t: picture(0.5), apart, 6)
+    found = run(explore(apart, 6), lambda t: picture(0.5))
     assert found.degenerate and (found.alpha, found.beta) == (3, 3) and len(found.frames) == 6
 
 
 def test_30_search_of_what_is_even():
     asked = []
-    assert search_beta(lambda t: asked.append(t) or picture(t), apart, 25) == (1, 1)
+    assert run(search_beta(apart, 25), lambda t: asked.append(t) or picture(t)) == (1, 1)
     assert asked == [0, 1, 0.5]
 
 
@@ -106,7 +108,7 @@ def test_30_search_of_what_is_even():
 def test_search(curve):
     """Of what changes late, or early; frames are made on the side alone that evens it out."""
     asked = []
-    alpha, beta = search_beta(lambda t: asked.append(t) or picture(curve(t)), apart, 25)
+    alpha, beta = run(search_beta(apart, 25), lambda t: asked.append(t) or picture(curve(t)))
     late = curve(0.5) < 0.5
     assert (alpha > beta) == late and all((t > 0.5) == late for t in asked[3:])
     middle = curve(beta_coefficients(3, alpha, beta)[1])
@@ -115,10 +117,24 @@ def test_search(curve):
 
 def test_search_of_a_jump():
     """Where no middle is good, the best is returned, the same every time."""
-    first, second = (search_beta(lambda t: picture(float(t > 0.6)), apart, 10) for _ in range(2))
+    first, second = (run(search_beta(apart, 10), lambda t: picture(float(t > 0.6))) for _ in range(2))
     assert first == second and all(1 <= value <= 10 for value in first)
 
 
 def test_search_without_room():
     with pytest.raises(InputError, match="largest alpha and beta are 1, but must be above 1"):
-        search_beta(picture, apart, 1)
+        search_beta(apart, 1)
+
+
+def test_in_step():
+    """Searches of different lengths beside each other find what each finds alone."""
+    curves = [np.sqrt, lambda t: t, lambda t: t**4]
+    calls = []
+
+    def make(asked):
+        calls.append(asked.copy())
+        return [picture(curve(t)) for curve, t in zip(curves, asked, strict=True)]
+
+    together = in_step([search_beta(apart, 25) for _ in curves], make)
+    assert together == [run(search_beta(apart, 25), lambda t, curve=curve: picture(curve(t))) for curve in curves]
+    assert len(calls) > 3 and together[1] == (1, 1)

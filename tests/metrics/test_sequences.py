@@ -20,7 +20,9 @@ def test_32_reversed_and_scaled():
     distances = np.random.default_rng(0).random(9)
     own, back, scaled = (sequence_scores(d) for d in (distances, distances[::-1], 3 * distances))
     np.testing.assert_allclose([back.smoothness, back.consistency], [own.smoothness, own.consistency], atol=1e-6)
-    np.testing.assert_allclose([scaled.smoothness, scaled.consistency], [own.smoothness, 3 * own.consistency], atol=1e-6)
+    np.testing.assert_allclose(
+        [scaled.smoothness, scaled.consistency], [own.smoothness, 3 * own.consistency], atol=1e-6
+    )
 
 
 def test_degenerate():

@@ -1,0 +1,85 @@
+"""What an interpolation is asked for, checked before anything is computed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rival_jax import checks
+from rival_jax.errors import InputError
+from rival_jax.interpolation.coefficients import beta_coefficients, check_shape
+from rival_jax.interpolation.mixing import warmup_steps
+from rival_jax.options import CHOICES, KINDS, SLERP_AXES, Backend, Choice, Kind, SlerpAxis
+from rival_jax.stages import Stage, Stages
+
+Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""How different pictures (n, H, W, 3) uint8 are from as many others: (n,), 0 or more."""
+
+
+@dataclass(frozen=True)
+class InterpolationRequest:
+    """The arguments of `RivalPipeline.interpolate`, which explains them."""
+
+    num_frames: int
+    guide_prompt: Any
+    kind: Kind
+    fused: bool
+    warmup_ratio: float
+    coefficients: Choice | Any
+    alpha: float
+    beta: float
+    exploration_size: int
+    slerp_axis: SlerpAxis
+    distance: Distance
+
+    def check(self) -> None:
+        """Raises InputError for what is out of its range whatever the conditions are."""
+        if not checks.is_whole(self.num_frames) or not 3 <= self.num_frames <= checks.MOST:
+            raise InputError(
+                f"num_frames is {self.num_frames!r}, but must be a whole number from 3 to {checks.MOST}: "
+                "the two ends and what is between."
+            )
+        checks.choice("kind", self.kind, KINDS)
+        checks.choice("slerp_axis", self.slerp_axis, SLERP_AXES)
+        check_shape(self.alpha, self.beta)
+        if not checks.is_number(self.warmup_ratio) or not 0 <= self.warmup_ratio <= 1:
+            raise InputError(f"warmup_ratio is {self.warmup_ratio!r}, but must be from 0 to 1.")
+        if isinstance(self.coefficients, str):
+            checks.choice("coefficients", self.coefficients, CHOICES)
+        if not checks.is_whole(self.exploration_size) or self.exploration_size < self.num_frames:
+            raise InputError(
+                f"exploration_size is {self.exploration_size!r}, but must be at least num_frames, {self.num_frames}."
+            )
+        if self.guide_prompt is not None and not self.fused:
+            warnings.warn("Without fused the guide prompt acts only after the warm-up.", stacklevel=4)
+
+    def fixed(self, pairs: int) -> np.ndarray | None:
+        """Coefficients (E, n) that need no frame to be known; None where frames are to be tried.
+
+        Raises InputError for given ones that do not rise from 0 to 1.
+        """
+        if isinstance(self.coefficients, str):
+            if self.coefficients != "beta":
+                return None
+            return np.tile(beta_coefficients(self.num_frames, self.alpha, self.beta), (pairs, 1))
+        given = np.asarray(self.coefficients, np.float64)
+        if given.shape not in ((self.num_frames,), (pairs, self.num_frames)):
+            raise InputError(
+                f"coefficients has the shape {given.shape}, but must be ({self.num_frames},), one a frame, or "
+                f"({pairs}, {self.num_frames})."
+            )
+        rows = np.broadcast_to(given, (pairs, self.num_frames))
+        if not ((rows[:, 0] == 0).all() and (rows[:, -1] == 1).all() and (np.diff(rows, axis=1) > 0).all()):
+            raise InputError("coefficients must rise from 0 to 1, and those between the ends lie within.")
+        return rows
+
+    def stages(self, num_inference_steps: int, backend: Backend | None) -> Stages:
+        """The plan for the frames between the ends. Source: AID's warm-up."""
+        first = warmup_steps(num_inference_steps, self.warmup_ratio)
+        mixing = Stage("concat" if self.fused else "replace", "none", 2, backend, self.kind)
+        plan = [(mixing, first), (Stage("plain", "none", 0, backend), num_inference_steps - first)]
+        return [(stage, count) for stage, count in plan if count]

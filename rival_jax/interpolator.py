@@ -1,0 +1,192 @@
+"""From one condition to another: prompts, photos or both, in a sequence of pictures (AID, PAID)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rival_jax import checks
+from rival_jax.alignment import initial_latents
+from rival_jax.chain import Chain
+from rival_jax.codec import decode
+from rival_jax.conditioning import Conditioning
+from rival_jax.course import Course
+from rival_jax.errors import InputError
+from rival_jax.generation import generate
+from rival_jax.interpolation.choosing import Frame, Frames, chooser
+from rival_jax.interpolation.journey import Journey, frames_between
+from rival_jax.interpolation.request import Distance, InterpolationRequest
+from rival_jax.interpolation.sequence import Interpolation
+from rival_jax.inverter import Inverter
+from rival_jax.metrics.judge import Judge
+from rival_jax.options import NUM_INFERENCE_STEPS, Choice, Kind, SlerpAxis
+from rival_jax.stages import Stage, Stages
+from rival_jax.steps import Progress, silent
+
+
+@dataclass(frozen=True)
+class Interpolator(Inverter):
+    """A checkpoint that draws what lies between two conditions."""
+
+    def interpolate(
+        self,
+        start,
+        end,
+        num_frames: int = 7,
+        guide_prompt: str | Sequence[str] | None = None,
+        negative_prompt: str | Sequence[str] = "",
+        num_inference_steps: int | None = None,
+        guidance_scale: ArrayLike = 7.5,
+        kind: Kind = "outer",
+        fused: bool = True,
+        warmup_ratio: float = 0.5,
+        coefficients: Choice | ArrayLike = "explore",
+        alpha: float = 3.0,
+        beta: float = 3.0,
+        exploration_size: int = 16,
+        seed: int | Sequence[int] = 0,
+        slerp_axis: SlerpAxis = "width",
+        distance: Distance | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        *,
+        progress: Progress = silent,
+    ) -> Interpolation:
+        """Draws sequences of pictures from one condition to another; E pairs of them, as many at once as fit.
+
+        Args:
+            start, end: prompts, one or E; or chains, as `invert` returns them, of E photos and of what these show. The
+                ends of a sequence are what is drawn of prompts, from the same noise, and the photos themselves.
+            num_frames: n, 3 or more, the ends included.
+            guide_prompt: what the frames between the ends shall show, one or E (PAID); None is a mixture of the ends'.
+            negative_prompt: what not to draw; one, or one a pair.
+            num_inference_steps: T; None is the chains', or without any 30.
+            guidance_scale: weight of the prompts against the negative one; one, or one a pair (E,).
+            kind: "outer" mixes what attention makes of the two ends (AID-O), "inner" their keys and values (AID-I).
+            fused: whether frames between the ends attend to themselves beside.
+            warmup_ratio: 0 ... 1, the share of the steps, from the first, in which attention is so.
+            coefficients: "explore" draws `exploration_size` frames where the sequence jumps most and returns the n that
+                change most evenly, "search" looks for the Beta distribution that spaces three frames most evenly,
+                "beta" takes its quantiles; or coefficients (n,) or (E, n) that rise from 0 to 1. Other ones compile
+                nothing.
+            alpha, beta: above 0, of the Beta distribution that is taken, or explored from first.
+            exploration_size: n or more.
+            seed: 0 ... 2**32 - 1; one, or one a pair.
+            slerp_axis: what of a latent is one vector: "width", or "flat" for all of it.
+            distance: between pictures, such as LPIPS; None is the cosine distance of the embedded CLIP.
+            height, width: of the pictures, in pixels; None is the chains', or the model's own size.
+            progress: called with (stage, steps done, steps in all).
+
+        Raises InputError for any argument out of its range, before anything is computed.
+        Source: AID (https://arxiv.org/abs/2403.17924) section 3; PAID section 3.4. Differs: the ends are drawn first
+            and alone, and frames between them read what they were at each step.
+        """
+        asked = InterpolationRequest(
+            *(num_frames, guide_prompt, kind, fused, warmup_ratio),
+            *(coefficients, alpha, beta, exploration_size, slerp_axis, distance or Judge.from_pretrained().distance),
+        )
+        asked.check()
+        prompts, chains = _conditions(start, end)
+        size, steps = self._dimensions(chains, num_inference_steps, height, width)
+        pairs, plan = len(prompts[0]), asked.stages(steps, self.attention)
+        prompts.append(checks.per_exemplar("negative_prompt", negative_prompt, pairs))
+        guide = None if guide_prompt is None else checks.per_exemplar("guide_prompt", guide_prompt, pairs)
+        guidance, seeds = checks.guidance(guidance_scale, pairs, 1), checks.seeds(seed, pairs)
+        choose = chooser(asked, pairs, sum(count for stage, count in plan if stage.kind))
+        with self.precision():
+            told = Conditioning.stacked([self.embed(texts, size) for texts in prompts])
+            latents = self._ends(chains, told, guidance, seeds, steps, size, progress)
+            middle = None if guide is None else self.embed(guide, size)
+            journey = Journey(latents, told, middle, jnp.asarray(guidance), slerp_axis)
+            ends = _frames(np.asarray(decode(self.vae, latents[0])), latents[0])
+            return choose(ends, partial(self._between, journey, plan), progress)
+
+    def _dimensions(
+        self, chains: list[Chain | None], num_inference_steps: int | None, height: int | None, width: int | None
+    ) -> tuple[tuple[int, int], int]:
+        """(height, width) and T, of the chains if there are any. Raises InputError where these are at odds."""
+        found = [chain for chain in chains if chain]
+        size = found[0].pixels.shape[1:3] if found else self._sides(height, width)
+        steps = found[0].num_inference_steps if found else num_inference_steps or NUM_INFERENCE_STEPS
+        for chain in found:
+            own = {"num_inference_steps": num_inference_steps if chain is found[0] else steps}
+            checks.chain(chain, self.latent_shape(*size), **own, height=height, width=width)
+        self.schedule.timesteps(steps)
+        return size, steps
+
+    def _ends(
+        self,
+        chains: list[Chain | None],
+        told: Conditioning,
+        guidance: np.ndarray,
+        seeds: np.ndarray,
+        steps: int,
+        size: tuple[int, int],
+        progress: Progress,
+    ) -> jax.Array:
+        """Latents (T + 1, E, 2, h, w, c) of both ends: a chain's own, or what is drawn of a prompt.
+
+        That begins as the other end's chain does, or else as the seeds' noise.
+        """
+        pairs, given = len(seeds), next((chain for chain in chains if chain), None)
+        shape = (pairs, *self.latent_shape(*size))
+        noise = (
+            jnp.asarray(given.latents[-1])
+            if given
+            else initial_latents(jnp.zeros(shape), jnp.asarray(seeds), initial="random", num_variations=1)[:, 0]
+        )
+        drawn = [side for side, chain in enumerate(chains) if chain is None]
+        seen: list[jax.Array] = []
+        if drawn:
+            negative = jax.tree.map(lambda x: x[:, 2], told)
+            both = [jax.tree.map(lambda x, side=side: x[:, side], told) for side in drawn]
+            each = [Conditioning.stacked([own, negative, own, negative]) for own in both]
+            course = Course(
+                jnp.zeros((steps + 1, len(drawn) * pairs, *shape[1:])),
+                jax.tree.map(lambda *parts: jnp.concatenate(parts), *each),
+                np.concatenate([guidance] * len(drawn)),
+            )
+            generate(
+                (self.unet,),
+                self.schedule,
+                course,
+                jnp.concatenate([noise] * len(drawn))[:, None],
+                [(Stage("plain", "none", 0, self.attention), steps)],
+                progress=progress,
+                watch=lambda index, latents: seen.append(latents[:, 0]),
+                once=self.stands_in,
+            )
+        made = iter(jnp.split(jnp.stack(seen[::-1]), len(drawn), axis=1) if drawn else [])
+        return jnp.stack([jnp.asarray(chain.latents) if chain else next(made) for chain in chains], axis=2)
+
+    def _between(self, journey: Journey, plan: Stages, coefficients: np.ndarray, progress: Progress) -> Frames:
+        """Frames at coefficients (E, m), above 0 and below 1."""
+        course, noise = frames_between(journey, jnp.asarray(coefficients, jnp.float32))
+        final = generate((self.unet,), self.schedule, course, noise, plan, progress=progress, once=self.stands_in)
+        return _frames(np.asarray(decode(self.vae, final)), final)
+
+
+def _frames(pictures: np.ndarray, latents: jax.Array) -> Frames:
+    return [[Frame(*frame) for frame in zip(*row, strict=True)] for row in zip(pictures, latents, strict=True)]
+
+
+def _conditions(start, end) -> tuple[list[tuple[str, ...]], list[Chain | None]]:
+    """Prompts of both ends, E each, and their chains where they have such. Raises InputError for anything else."""
+    prompts = []
+    for name, given in (("start", start), ("end", end)):
+        prompts.append(given.source_prompt if isinstance(given, Chain) else given)
+        if not isinstance(prompts[-1], str | list | tuple) or not isinstance(given, Chain | str) and not given:
+            raise InputError(f"{name} is {given!r}, but must be a prompt, several, or a chain as `invert` returns it.")
+    pairs = max(1 if isinstance(texts, str) else len(texts) for texts in prompts)
+    for name, texts in zip(("start", "end"), prompts, strict=True):
+        if not isinstance(texts, str) and len(texts) != pairs:
+            raise InputError(f"{name} has {len(texts)} entries, but the other end {pairs}; give as many.")
+    named = zip(("start", "end"), prompts, strict=True)
+    chains = [given if isinstance(given, Chain) else None for given in (start, end)]
+    return [checks.per_exemplar(name, texts, pairs) for name, texts in named], chains
