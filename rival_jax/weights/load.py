@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +110,6 @@ def plan(directory: Path, part: Part, dtype: DTypeLike, single: SingleFile | Non
     """
     folder = directory / part.folder
     config, network = build(part, folder / "config.json", dtype)
-    graphdef, state = nnx.split(network)
     if single:
         if isinstance(config, UNetConfig):
             single.check_kind(config, directory)
@@ -120,10 +119,28 @@ def plan(directory: Path, part: Part, dtype: DTypeLike, single: SingleFile | Non
         files = weight_files(folder, part.stem, dtype)
         place, tensors, owner = folder, _tensors(files), str(folder)
         table = sd_keys.FLAX if files[0].suffix == ".msgpack" else part.table
-    shapes = {path: leaf.shape for path, leaf in leaf_paths(state).items()}
-    assigned = assign(table, {key: tensor.shape for key, tensor in tensors.items()}, shapes, owner)
-    sources = {path: (tensors[key], layout) for path, (key, layout) in assigned.items()}
+    graphdef, state, sources = _fit(network, tensors, table, owner)
     return Plan(place, config, graphdef, state, sources, tuple(files))
+
+
+def plan_files(files: Sequence[Path], network: Callable[..., nnx.Module], config: Any, table: Table, name: str) -> Plan:
+    """Prepares a network of a known config, in float32, whose tensors are all in these files.
+
+    `name` is what it is called where they are another's. Raises InputError for what cannot be loaded.
+    """
+    owner = " and ".join(map(str, files))
+    skeleton = nnx.eval_shape(lambda: network(config, dtype=jnp.float32, rngs=_OneKey()))
+    return Plan(files[0], config, *_fit(skeleton, _tensors(files), table, owner, name), tuple(files))
+
+
+def _fit(
+    network: nnx.Module, tensors: Mapping[str, Stored], table: Table, *names: str
+) -> tuple[nnx.GraphDef, nnx.State, dict[str, tuple[Stored, Layout]]]:
+    """A network in its two halves, and the tensor and its layout of every leaf; `names` are for `assign`."""
+    graphdef, state = nnx.split(network)
+    shapes = {path: leaf.shape for path, leaf in leaf_paths(state).items()}
+    assigned = assign(table, {key: tensor.shape for key, tensor in tensors.items()}, shapes, *names)
+    return graphdef, state, {path: (tensors[key], layout) for path, (key, layout) in assigned.items()}
 
 
 def build(part: Part, file: Path, dtype: DTypeLike) -> tuple[Any, nnx.Module]:
@@ -163,7 +180,7 @@ class _OneKey(nnx.Rngs):
         return jax.random.key(0)
 
 
-def _tensors(files: list[Path]) -> dict[str, Stored]:
+def _tensors(files: Sequence[Path]) -> dict[str, Stored]:
     tensors: dict[str, Stored] = {}
     for file in files:
         inside = index(file)
