@@ -54,6 +54,8 @@ _FORMER = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 def pickled(file: Path) -> dict[str, Stored]:
     """Every tensor of a torch pickle by name; those of a `state_dict` alone where there is one.
 
+    Those of a group with names of its own, of which an IP-Adapter has two, are `group.name`.
+
     Raises InputError for a file in torch's former format, for one that would call anything else than what makes a
     tensor, and for tensors that do not lie in one piece; any other error means that the file is corrupt.
     """
@@ -74,12 +76,18 @@ def _tensors(file: Path, stream: BinaryIO, archive: ZipFile) -> dict[str, Stored
     if order in archive.namelist() and archive.read(order) != b"little":
         raise InputError(f"The weight file {file} was written by a big-endian machine, which is not read.")
     content = _Unpickler(file, io.BytesIO(archive.read(listing))).load()
-    content = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    items = content.items() if isinstance(content, Mapping) else ()
-    named = {str(name): value for name, value in items if isinstance(value, _Tensor)}
+    named = _named(content.get("state_dict", content)) if isinstance(content, Mapping) else {}
     if not named:
         raise InputError(f"The weight file {file} holds no tensors by name.")
     return {name: _stored(file, stream, archive, folder, name, tensor) for name, tensor in named.items()}
+
+
+def _named(content: Any) -> dict[str, _Tensor]:
+    """The tensors of a mapping by name, and those of a mapping in it by both names; no deeper."""
+    entries = list(content.items()) if isinstance(content, Mapping) else []
+    groups = [(name, value) for name, value in entries if isinstance(value, Mapping)]
+    entries += [(f"{name}.{inner}", value) for name, group in groups for inner, value in group.items()]
+    return {str(name): value for name, value in entries if isinstance(value, _Tensor)}
 
 
 class _Storage(NamedTuple):
