@@ -24,6 +24,7 @@ from rival_jax.weights.load import (
     Plan,
     image_statistics,
     plan,
+    plan_adapter,
     zeros,
 )
 from rival_jax.weights.locate import EMBEDDED, resolve, resolve_network
@@ -45,6 +46,7 @@ __all__ = [
     "image_statistics",
     "load_state",
     "plan",
+    "plan_adapter",
     "resolve",
     "resolve_network",
     "zeros",

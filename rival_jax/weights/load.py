@@ -23,6 +23,8 @@ from rival_jax.models.clip_config import CLIPConfig, TextConfig, VisionConfig
 from rival_jax.models.config import UNetConfig, VAEConfig
 from rival_jax.models.controlnet import ControlNet as ControlNetModel
 from rival_jax.models.controlnet import ControlNetConfig
+from rival_jax.models.ip_adapter import IPAdapterNetwork
+from rival_jax.models.ip_adapter_config import IPAdapterConfig
 from rival_jax.models.safety import SafetyNetwork
 from rival_jax.models.unet import UNet
 from rival_jax.models.vae import VAE as AutoencoderKL
@@ -30,7 +32,7 @@ from rival_jax.weights import sd_keys
 from rival_jax.weights.files import DIFFUSERS, TRANSFORMERS, read_json, weight_files
 from rival_jax.weights.headers import index
 from rival_jax.weights.original_keys import original
-from rival_jax.weights.rules import Layout, Table, assign, leaf_paths, with_leaves
+from rival_jax.weights.rules import BY_CONFIG, Layout, Table, assign, leaf_paths, with_leaves
 from rival_jax.weights.single_file import SingleFile
 from rival_jax.weights.stored import Stored
 
@@ -120,10 +122,25 @@ def plan(directory: Path, part: Part, dtype: DTypeLike, single: SingleFile | Non
         files = weight_files(folder, part.stem, dtype)
         place, tensors, owner = folder, _tensors(files), str(folder)
         table = sd_keys.FLAX if files[0].suffix == ".msgpack" else part.table
-    shapes = {path: leaf.shape for path, leaf in leaf_paths(state).items()}
-    assigned = assign(table, {key: tensor.shape for key, tensor in tensors.items()}, shapes, owner)
-    sources = {path: (tensors[key], layout) for path, (key, layout) in assigned.items()}
-    return Plan(place, config, graphdef, state, sources, tuple(files))
+    return Plan(place, config, graphdef, state, _sources(table, tensors, state, owner), tuple(files))
+
+
+def plan_adapter(file: Path, unet: UNetConfig, dtype: DTypeLike) -> Plan:
+    """Prepares an IP-Adapter of this UNet, as `plan` does; it is one file, whose tensors say what it is made of."""
+    tensors = index(file)
+    config = IPAdapterConfig.from_shapes(str(file), {key: tensor.shape for key, tensor in tensors.items()}, unet)
+    graphdef, state = nnx.split(nnx.eval_shape(lambda: IPAdapterNetwork(config, dtype=dtype, rngs=_OneKey())))
+    sources = _sources(sd_keys.IP_ADAPTER, tensors, state, str(file), "an IP-Adapter of this model")
+    return Plan(file, config, graphdef, state, sources, (file,))
+
+
+def _sources(
+    table: Table, tensors: Mapping[str, Stored], state: nnx.State, owner: str, needed: str = BY_CONFIG
+) -> dict[str, tuple[Stored, Layout]]:
+    """A tensor and its layout for every leaf, by its path. Raises InputError as `assign` does."""
+    leaves = {path: leaf.shape for path, leaf in leaf_paths(state).items()}
+    assigned = assign(table, {key: tensor.shape for key, tensor in tensors.items()}, leaves, owner, needed)
+    return {path: (tensors[key], layout) for path, (key, layout) in assigned.items()}
 
 
 def build(part: Part, file: Path, dtype: DTypeLike) -> tuple[Any, nnx.Module]:

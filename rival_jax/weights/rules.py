@@ -21,6 +21,8 @@ from rival_jax.errors import InputError
 
 Shape = tuple[int, ...]
 
+BY_CONFIG = "the network its config.json describes"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -108,12 +110,17 @@ def with_leaves(state: nnx.State, leaves: Mapping[str, Any]) -> nnx.State:
 
 
 def assign(
-    table: Table, stored: Mapping[str, Shape], leaves: Mapping[str, Shape], owner: str
+    table: Table,
+    stored: Mapping[str, Shape],
+    leaves: Mapping[str, Shape],
+    owner: str,
+    needed: str = BY_CONFIG,
 ) -> dict[str, tuple[str, Layout]]:
     """Finds for every leaf its stored key and layout.
 
-    `stored` maps a checkpoint's keys to shapes, `leaves` a network's dotted paths to shapes. Raises one InputError that
-    lists every key without a place, every leaf left without a value or with two, and every shape that differs.
+    `stored` maps a checkpoint's keys to shapes, `leaves` a network's dotted paths to shapes; `needed` is what network
+    that is. Raises one InputError that lists every key without a place, every leaf left without a value or with two,
+    and every shape that differs.
     """
     sources: dict[str, tuple[str, Layout]] = {}
     unmapped, doubled, misshapen = [], [], []
@@ -138,7 +145,7 @@ def assign(
     )
     if any(names for _, names in problems):
         lists = "; ".join(f"{len(names)} {what}: {', '.join(names)}" for what, names in problems if names)
-        raise InputError(f"The weights of {owner} do not fit the network its config.json describes: {lists}.")
+        raise InputError(f"The weights of {owner} do not fit {needed}: {lists}.")
     return sources
 
 
