@@ -24,6 +24,7 @@ from rival_jax.weights.load import (
     Plan,
     image_statistics,
     plan,
+    plan_adapter,
     plan_files,
     zeros,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "image_statistics",
     "load_state",
     "plan",
+    "plan_adapter",
     "plan_files",
     "resolve",
     "resolve_network",

@@ -23,6 +23,8 @@ from rival_jax.models.clip_config import CLIPConfig, TextConfig, VisionConfig
 from rival_jax.models.config import UNetConfig, VAEConfig
 from rival_jax.models.controlnet import ControlNet as ControlNetModel
 from rival_jax.models.controlnet import ControlNetConfig
+from rival_jax.models.ip_adapter import IPAdapterNetwork
+from rival_jax.models.ip_adapter_config import IPAdapterConfig
 from rival_jax.models.safety import SafetyNetwork
 from rival_jax.models.unet import UNet
 from rival_jax.models.vae import VAE as AutoencoderKL
@@ -121,6 +123,15 @@ def plan(directory: Path, part: Part, dtype: DTypeLike, single: SingleFile | Non
         table = sd_keys.FLAX if files[0].suffix == ".msgpack" else part.table
     graphdef, state, sources = _fit(network, tensors, table, owner)
     return Plan(place, config, graphdef, state, sources, tuple(files))
+
+
+def plan_adapter(file: Path, unet: UNetConfig, dtype: DTypeLike) -> Plan:
+    """Prepares an IP-Adapter of this UNet, as `plan` does; it is one file, whose tensors say what it is made of."""
+    tensors = index(file)
+    config = IPAdapterConfig.from_shapes(str(file), {key: tensor.shape for key, tensor in tensors.items()}, unet)
+    network = nnx.eval_shape(lambda: IPAdapterNetwork(config, dtype=dtype, rngs=_OneKey()))
+    fitted = _fit(network, tensors, sd_keys.IP_ADAPTER, str(file), "an IP-Adapter of this model")
+    return Plan(file, config, *fitted, (file,))
 
 
 def plan_files(files: Sequence[Path], network: Callable[..., nnx.Module], config: Any, table: Table, name: str) -> Plan:

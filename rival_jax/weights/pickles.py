@@ -61,6 +61,8 @@ _Place = Callable[[str], tuple[int, int]]
 def pickled(file: Path) -> dict[str, Stored]:
     """Every tensor of a torch pickle by name; those of a `state_dict` alone where there is one.
 
+    Those of a group with names of its own, of which an IP-Adapter has two, are `group.name`.
+
     Raises InputError for a file in torch's format from before 2017, for one that would call anything else than what
     makes a tensor, and for tensors that do not lie in one piece; any other error means that the file is corrupt.
     """
@@ -72,9 +74,7 @@ def pickled(file: Path) -> dict[str, Stored]:
             )
         is_former = stream.read(len(_FORMER)) == _FORMER
         content, place = (_former if is_former else _archived)(file, stream)
-        content = content.get("state_dict", content) if isinstance(content, Mapping) else None
-        items = content.items() if isinstance(content, Mapping) else ()
-        named = {str(name): value for name, value in items if isinstance(value, _Tensor)}
+        named = _named(content.get("state_dict", content)) if isinstance(content, Mapping) else {}
         if not named:
             raise InputError(f"The weight file {file} holds no tensors by name.")
         return {name: _stored(file, place, name, tensor) for name, tensor in named.items()}
@@ -118,6 +118,14 @@ def _former(file: Path, stream: BinaryIO) -> tuple[Any, _Place]:
 def _check_order(file: Path, is_little: bool) -> None:
     if not is_little:
         raise InputError(f"The weight file {file} was written by a big-endian machine, which is not read.")
+
+
+def _named(content: Any) -> dict[str, _Tensor]:
+    """The tensors of a mapping by name, and those of a mapping in it by both names; no deeper."""
+    entries = list(content.items()) if isinstance(content, Mapping) else []
+    groups = [(name, value) for name, value in entries if isinstance(value, Mapping)]
+    entries += [(f"{name}.{inner}", value) for name, group in groups for inner, value in group.items()]
+    return {str(name): value for name, value in entries if isinstance(value, _Tensor)}
 
 
 class _Storage(NamedTuple):

@@ -74,6 +74,14 @@ def test_a_parameter_is_its_tensor(tmp_path):
     assert_same(index(write(tmp_path / "x.bin", mapping(entries), {"0": NOTHING})), {"w": NOTHING})
 
 
+def test_groups_of_tensors(tmp_path):
+    """As IP-Adapters are published; what a group holds beside tensors, other groups too, is nobody's."""
+    inside = {"1.w": tensor("0", (4,)), "count": plain(3), "deeper": mapping({"w": tensor("0", (4,))})}
+    content = mapping({"first": mapping(inside), "second": mapping({"w": tensor("0", (2,), size=4)})})
+    found = index(write(tmp_path / "x.bin", content, {"0": NOTHING}))
+    assert_same(found, {"first.1.w": NOTHING, "second.w": NOTHING[:2]})
+
+
 MALICIOUS = {
     "os.system": lambda file: call("os.system", plain(f"touch {file}")),
     "posix.system": lambda file: call("posix.system", plain(f"touch {file}")),
