@@ -82,6 +82,9 @@ class Programs:
     initial: Initial = "shuffle"
     """What generation starts from: the photo's noise shuffled, a Gaussian fitted to it, itself (always the same
     picture), or plain noise."""
+    strength: float = 1.0
+    """Above 0, at most 1; the share of the steps that generation from the photo's own noise takes. Smaller keeps more
+    of the photo."""
     reference: Reference = "shared"
     """Whether the negative prompt's half reads the same reference or one of the empty prompt."""
     align: Align = "latent"

@@ -149,6 +149,7 @@ def variation(
     solver,
     fixed_point_steps,
     noise_level,
+    strength,
 ) -> None:
     """What `RivalPipeline.vary` is told, as far as no model is needed to judge it; None stands for a default."""
     count("num_variations", num_variations)
@@ -167,6 +168,13 @@ def variation(
     for name, value, most in (("fixed_point_steps", fixed_point_steps, 100), ("noise_level", noise_level, 999)):
         if value is not None and not (is_whole(value) and 0 <= value <= most):
             raise InputError(f"{name} is {value!r}, but must be a whole number from 0 to {most}.")
+    if not _is_number(strength) or not 0 < strength <= 1:
+        raise InputError(f"strength is {strength!r}, but must be above 0 and at most 1.")
+    if strength < 1 and not (isinstance(initial, str) and initial == "inverted"):
+        raise InputError(
+            f"strength is {strength!r}, but only what starts from the inverted latents can leave steps out; "
+            "accepted: 1, or less with initial 'inverted'."
+        )
     seeds(seed, exemplars)
     if num_inference_steps is not None:
         count("num_inference_steps", num_inference_steps)

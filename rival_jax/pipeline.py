@@ -63,6 +63,7 @@ class RivalPipeline(Interpolator):
         control_image=None,
         controlnet_scale: float | Sequence[float] = 1.0,
         noise_level: int = 0,
+        strength: float = 1.0,
         *,
         progress: Progress = silent,
         watch: Watch | None = None,
@@ -98,6 +99,8 @@ class RivalPipeline(Interpolator):
                 one of these an exemplar; with several ControlNets a list with such an entry for each.
             controlnet_scale: weight of a ControlNet; one, or one a ControlNet. Other values compile nothing.
             noise_level: 0 ... 999, how much noise hides of the exemplars that Stable unCLIP is shown.
+            strength: above 0, at most 1: the share of the steps, down to the last, that generation from the inverted
+                latents takes. Less keeps more of the exemplar.
             progress: called with (stage, steps done, steps in all).
             watch: called with (index into the chain, latents (E, N, h, w, c) there), from T down to 0.
 
@@ -109,7 +112,7 @@ class RivalPipeline(Interpolator):
             *(prompt, source_prompt, negative_prompt, num_variations, num_inference_steps, guidance_scale),
             *(t_align, t_early, attention_start, initial, reference, align, seed, timestep_convention),
             *(height, width, cache_reference, solver, fixed_point_steps),
-            *(controlnet, control_image, controlnet_scale, noise_level, progress, watch),
+            *(controlnet, control_image, controlnet_scale, noise_level, strength, progress, watch),
         )
         return self._draw(images_or_chain, request)
 
@@ -135,8 +138,8 @@ class RivalPipeline(Interpolator):
     ) -> Variations:
         """Changes what the prompt says otherwise than the photo, and keeps its structure.
 
-        `vary` that starts from the inverted latents; attention to the photo begins at `attention_start` 900: a smaller
-        one changes more.
+        `vary` that starts from the inverted latents; attention to the photo begins at `attention_start` 900. A smaller
+        one changes more, a smaller `strength` less.
 
         Args:
             images_or_chain: as for `vary`.
@@ -189,7 +192,8 @@ class RivalPipeline(Interpolator):
             negative = self.embed(asked.negative_prompt, (height, width))
             told = Conditioning.stacked([*self._of_source(pixels, asked.source_prompt), target, negative])
             course = Course(latents, told, asked.guidance_scale, chain.kept, hole, chain.null, controls, asked.solver)
-            start = first_latents(latents[-1], asked.initial, asked.seed, hole, asked.num_variations)
+            noisy = latents[asked.num_generation_steps]
+            start = first_latents(noisy, asked.initial, asked.seed, hole, asked.num_variations)
             final = generate(
                 networks,
                 self.schedule,

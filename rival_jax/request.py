@@ -47,6 +47,7 @@ class Request:
     control_image: Any = None
     controlnet_scale: Any = 1.0
     noise_level: int = 0
+    strength: float = 1.0
     progress: Progress = silent
     watch: Watch | None = None
 
@@ -116,6 +117,11 @@ class Request:
             width=self.width,
         )
 
+    @property
+    def num_generation_steps(self) -> int:
+        """Of a completed request: from where in the chain generation starts."""
+        return max(round(self.strength * self.num_inference_steps), 1)
+
     def stages(self, schedule: Schedule, backend: Backend | None) -> Stages:
         """The plan of a completed request.
 
@@ -127,7 +133,7 @@ class Request:
                 "accepted: 'latent', 'none'."
             )
         return stages(
-            schedule.timesteps(self.num_inference_steps),
+            schedule.timesteps(self.num_inference_steps)[: self.num_generation_steps],
             t_align=float(self.t_align),
             t_early=float(self.t_early),
             attention_start=float(self.attention_start),
@@ -141,6 +147,6 @@ class Request:
 _CHECKED = (
     *("prompt", "source_prompt", "negative_prompt", "num_variations", "num_inference_steps", "guidance_scale"),
     *("t_align", "t_early", "attention_start", "initial", "reference", "align", "seed", "timestep_convention"),
-    *("solver", "fixed_point_steps", "noise_level"),
+    *("solver", "fixed_point_steps", "noise_level", "strength"),
 )
 """What is in its range or not whatever the model is."""

@@ -39,6 +39,30 @@ def test_generate_and_edit_are_vary_with_other_settings(pipe, chain):
         pipe.edit(chain, PROMPT, "grass")
 
 
+def test_strength(pipe, chain):
+    """Generation starts so far down the chain, and the fewer steps it takes, the more it keeps."""
+    edit = partial(pipe.edit, chain, PROMPT, guidance_scale=3.0)
+    seen = []
+    half = edit(strength=0.5, watch=lambda t, x: seen.append((t, np.asarray(x))))
+    steps = chain.num_inference_steps
+    assert [t for t, _ in seen] == list(range(round(steps / 2), -1, -1))
+    np.testing.assert_array_equal(seen[0][1][:, 0], chain.latents[round(steps / 2)])
+    np.testing.assert_array_equal(edit(strength=1).latents, edit().latents)
+    far = [distance(out.latents[:, 0], chain.latents[0]) for out in (edit(strength=0.01), half, edit())]
+    assert far == sorted(far) and far[0] < far[1] < far[2]
+
+
+@pytest.mark.parametrize("strength", [0, 1.1, float("nan"), "half"])
+def test_bad_strength(pipe, chain, strength):
+    with pytest.raises(InputError, match="strength is .*, but must be above 0 and at most 1"):
+        pipe.edit(chain, PROMPT, strength=strength)
+
+
+def test_strength_is_of_the_inverted_latents(pipe, chain):
+    with pytest.raises(InputError, match="strength is 0.5, but only what starts from the inverted latents"):
+        pipe.vary(chain, PROMPT, strength=0.5)
+
+
 def test_photos_are_inverted_with_the_empty_prompt(pipe, photos):
     for draw in (pipe.generate, pipe.edit, lambda *a, **k: pipe.inpaint(a[0], np.ones((16, 16), bool), *a[1:], **k)):
         assert draw(photos, PROMPT, num_inference_steps=4).chain.source_prompt == ("", "")

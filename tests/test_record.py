@@ -141,7 +141,7 @@ def test_a_run_is_recorded_and_repeated_bit_for_bit(first, run, tmp_path, checkp
         "initial": "gaussian", "source_prompt": ["grass"], "negative_prompt": ["blue"], "seed": [7, 2**32 - 1],
         "attention_start": 1000, "reference": "shared", "align": "latent", "timestep_convention": "target",
         "model": str(checkpoint), "dtype": "float32", "out": str(tmp_path / "first"), "height": 16, "width": 16,
-        "cache_reference": False, "solver": "ddim", "fixed_point_steps": 0, "noise_level": 0,
+        "cache_reference": False, "solver": "ddim", "fixed_point_steps": 0, "noise_level": 0, "strength": 1.0,
         "controlnet": [], "control_image": [], "controlnet_scale": [],
         "lora": [], "lora_scale": [1.0], "textual_inversion": [],
     }  # fmt: skip

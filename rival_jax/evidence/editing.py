@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +27,14 @@ from rival_jax.training import world
 _SEED = 4_000_003
 """Of scenes that no training draws."""
 _STEPS, _GUIDANCE = 50, 7.0
-_STARTS = (1000, 900, 800, 700, 600, 500)
-_STRENGTHS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_STRENGTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_EDITS = {
+    "the paper's": {},
+    **{f"attention_start {start}": {"attention_start": start} for start in (1000, 700, 500)},
+    **{f"strength {strength}": {"strength": strength} for strength in _STRENGTHS[:6]},
+}
+_AGAINST = {f"strength {strength}, against the source": {"strength": strength} for strength in _STRENGTHS[:6]}
+"""With the source prompt as the negative one."""
 
 
 def recoloured(count: int, size: int) -> tuple[np.ndarray, list[str], list[str], np.ndarray]:
@@ -61,7 +68,7 @@ def img2img(
         halves = pipe.embed(tuple(prompts), size), pipe.embed(("",) * exemplars, size)
         latents = jnp.asarray(chain.latents)
         noise = jax.random.normal(jax.random.key(0), latents[0].shape)
-        start = mix(latents[0], noise, pipe.schedule.levels(chain.num_inference_steps)[steps])
+        start = mix(latents[0], noise, jnp.asarray(pipe.schedule.levels(chain.num_inference_steps)[steps]))
         guidance = np.full((exemplars, 1), guidance_scale, np.float32)
         course = Course(latents, Conditioning.stacked(halves * 2), guidance)
         plan = [(Stage("plain", "none", references=0, backend=pipe.attention), steps)]
@@ -87,26 +94,22 @@ def editing(experiment: Experiment, progress: Progress) -> dict[str, dict[str, n
     pipe, count, results = experiment.pipe, len(experiment.captions), {}
     recogniser = Recogniser.from_pretrained()
     pictures, sources, targets, wanted = recoloured(count, pipe.size)
-    chains: dict[str, Chain] = {}
+    chain = pipe.invert(pictures, sources, _STEPS)
 
-    def chain(source: str) -> Chain:
-        if source not in chains:
-            chains[source] = pipe.invert(pictures, sources if source == "caption" else "", _STEPS)
-        return chains[source]
+    def edited(negative: list[str] | str = "", **options) -> np.ndarray:
+        more = {"guidance_scale": _GUIDANCE, "negative_prompt": negative}
+        return pipe.edit(chain, targets, **more, **options).images[:, 0]
 
-    def edited(source: str, start: int) -> np.ndarray:
-        return pipe.edit(chain(source), targets, attention_start=start, guidance_scale=_GUIDANCE).images[:, 0]
+    settings = {f"edit, {name}": partial(edited, **options) for name, options in _EDITS.items()}
+    settings |= {f"edit, {name}": partial(edited, sources, **options) for name, options in _AGAINST.items()}
+    settings |= {
+        f"img2img, strength {strength}": partial(img2img, pipe, chain, targets, strength, _GUIDANCE)
+        for strength in _STRENGTHS
+    }
+    for number, (name, draw) in enumerate(settings.items(), start=1):
 
-    def plain(strength: float) -> np.ndarray:
-        return img2img(pipe, chain("empty"), targets, strength, _GUIDANCE)
-
-    settings = {f"edit, source {source}, attention_start {start}": (source, start)
-                for source in ("empty", "caption") for start in _STARTS}  # fmt: skip
-    settings |= {f"img2img, strength {strength}": ("", strength) for strength in _STRENGTHS}
-    for number, (name, (source, value)) in enumerate(settings.items(), start=1):
-
-        def measured(source: str = source, value: float = value) -> dict[str, list[float]]:
-            made = edited(source, int(value)) if source else plain(value)
+        def measured(draw: Callable[[], np.ndarray] = draw) -> dict[str, list[float]]:
+            made = draw()
             changed = recogniser(made)[1] == wanted
             return {"structure": structure(made, pictures).tolist(), "changed": changed.astype(float).tolist()}
 
@@ -117,13 +120,20 @@ def editing(experiment: Experiment, progress: Progress) -> dict[str, dict[str, n
 
 
 def editing_markdown(results: Mapping[str, Mapping[str, np.ndarray]]) -> str:
-    """A table of them; of each edit also the most structure that img2img keeps where it changes as much, or more."""
-    plain = [scores for name, scores in results.items() if name.startswith("img2img")]
-    lines = ["| setting | new colour recognised | structure | img2img's at equal change |", "|---" * 4 + "|"]
+    """A table of them; each edit beside the img2img that changes as much, or more, and keeps most."""
+    plain = {name: scores for name, scores in results.items() if name.startswith("img2img")}
+    lines = ["| setting | new colour recognised | structure | img2img at equal change | difference |", "|---" * 5 + "|"]
     for name, scores in results.items():
         changed, kept = scores["changed"].mean(), scores["structure"]
-        low, high = interval(kept)
-        alike = [own["structure"].mean() for own in plain if own["changed"].mean() >= changed]
-        equal = f"{max(alike):.3f}" if alike and name.startswith("edit") else "-"
-        lines.append(f"| {name} | {changed:.1%} | {kept.mean():.3f} [{low:.3f}, {high:.3f}] | {equal} |")
-    return "\n".join(lines) + "\n"
+        cells = [name, f"{changed:.1%}", f"{kept.mean():.3f}", "-", "-"]
+        alike = [own["structure"] for own in plain.values() if own["changed"].mean() >= changed]
+        if alike and name not in plain:
+            best = max(alike, key=np.mean)
+            low, high = interval(kept - best)
+            cells[3:] = f"{best.mean():.3f}", f"[{low:+.3f}, {high:+.3f}]"
+        lines.append(f"| {' | '.join(cells)} |")
+    legend = (
+        'Structure: correlation of edge maps with the exemplar\'s. "Difference" is the 95 % bootstrap interval of the '
+        "paired one to the img2img that keeps most of those that change no less."
+    )
+    return "\n".join(lines) + f"\n\n{legend}\n"

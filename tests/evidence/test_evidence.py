@@ -111,6 +111,7 @@ def test_what_vary_defaults_to_does_not_matter():
         "control_image",
         "controlnet_scale",
         "noise_level",
+        "strength",
     }
 
 
