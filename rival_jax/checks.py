@@ -168,7 +168,7 @@ def variation(
     for name, value, most in (("fixed_point_steps", fixed_point_steps, 100), ("noise_level", noise_level, 999)):
         if value is not None and not (is_whole(value) and 0 <= value <= most):
             raise InputError(f"{name} is {value!r}, but must be a whole number from 0 to {most}.")
-    if not _is_number(strength) or not 0 < strength <= 1:
+    if not is_number(strength) or not 0 < strength <= 1:
         raise InputError(f"strength is {strength!r}, but must be above 0 and at most 1.")
     if strength < 1 and not (isinstance(initial, str) and initial == "inverted"):
         raise InputError(
