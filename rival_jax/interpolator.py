@@ -67,7 +67,8 @@ class Interpolator(Inverter):
             guide_prompt: what the frames between the ends shall show, one or E (PAID); None is a mixture of the ends'.
             negative_prompt: what not to draw; one, or one a pair.
             num_inference_steps: T; None is the chains', or without any 30.
-            guidance_scale: weight of the prompts against the negative one; one, or one a pair (E,).
+            guidance_scale: weight of the prompts against the negative one, from 1 (no weight of that) up; one, or one a pair
+                (E,).
             kind: "outer" mixes what attention makes of the two ends (AID-O), "inner" their keys and values (AID-I).
             fused: whether frames between the ends attend to themselves beside.
             warmup_ratio: 0 ... 1, the share of the steps, from the first, in which attention is so.
@@ -97,7 +98,8 @@ class Interpolator(Inverter):
         pairs, plan = len(prompts[0]), asked.stages(steps, self.attention)
         prompts.append(checks.per_exemplar("negative_prompt", negative_prompt, pairs))
         guide = None if guide_prompt is None else checks.per_exemplar("guide_prompt", guide_prompt, pairs)
-        guidance, seeds = checks.guidance(guidance_scale, pairs, 1), checks.seeds(seed, pairs)
+        guidance = np.maximum(checks.guidance(guidance_scale, pairs, 1), 1)
+        seeds = checks.seeds(seed, pairs)
         choose = chooser(asked, pairs, sum(count for stage, count in plan if stage.kind))
         with self.precision():
             told = Conditioning.stacked([self.embed(texts, size) for texts in prompts])
