@@ -38,9 +38,10 @@ def main() -> None:
 
     photos, prompts = pictures(EDITS), list(EDITS.values())
     chain = pipe.invert(photos, [captions[name] for name in EDITS], 50)
-    starts = (1000, 900, 700, 500)
-    made = np.stack([pipe.edit(chain, prompts, attention_start=start).images[:, 0] for start in starts], axis=1)
-    columns = ["exemplar", *(f"attention_start {start}" for start in starts)]
+    settings = [("strength", strength) for strength in (0.3, 0.5, 0.8)]
+    settings += [("attention_start", start) for start in (900, 500)]
+    made = np.stack([pipe.edit(chain, prompts, **{name: value}).images[:, 0] for name, value in settings], axis=1)
+    columns = ["exemplar", *(f"{name} {value}" for name, value in settings)]
     save("edit", np.concatenate([photos[:, None], made], axis=1), columns)
 
     photos = pictures(FILLED)

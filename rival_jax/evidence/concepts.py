@@ -78,4 +78,9 @@ def concepts_markdown(results: Mapping[str, Mapping[str, np.ndarray]]) -> str:
         before = results["unlearnt"][measure]
         low, high = interval(values - before)
         lines.append(f"| {measure} | {values.mean():.3f} | {before.mean():.3f} | [{low:+.3f}, {high:+.3f}] |")
-    return "\n".join(lines) + "\n"
+    legend = (
+        f"{_CONCEPTS} concepts, each learnt from {_PICTURES} drawings in {_STEPS} steps of textual inversion, then "
+        f"drawn in the style of {_EXEMPLARS} exemplars with its token, learnt and as it was before. Alignment is the "
+        'judge\'s cosine to the drawings; "difference" the 95 % bootstrap interval of the paired one over concepts.'
+    )
+    return "\n".join(lines) + f"\n\n{legend}\n"

@@ -57,11 +57,15 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
             files += _draw(experiment, progress)
             continue
         if name == "inversion":
-            tables.append(conditions + returning_markdown(returning(experiment, progress)))
+            drawn = (
+                f"{args.exemplars} held-out exemplars, {networks}, T = {PAPER_STEPS} unless the row says otherwise.\n\n"
+            )
+            tables.append(drawn + returning_markdown(returning(experiment, progress)))
         elif name == "editing":
-            tables.append(conditions + editing_markdown(editing(experiment, progress)))
+            drawn = f"{args.exemplars} drawings of the world, of which one colour is changed, {networks}.\n\n"
+            tables.append(drawn + editing_markdown(editing(experiment, progress)))
         elif name == "concepts":
-            tables.append(conditions + concepts_markdown(concepts(experiment, progress)))
+            tables.append(f"Means over concepts, {networks}.\n\n" + concepts_markdown(concepts(experiment, progress)))
         elif name == "quality":
             tables.append(quality_conditions + quality_markdown(quality(experiment, args.photos, progress)))
         else:

@@ -8,11 +8,15 @@ import pytest
 from flax import nnx
 from published import AUTOENCODER, CLIP, OPEN_CLIP, SD1, SD2, SDXL
 
+from rival_jax.attend import Keep
 from rival_jax.models.clip import TextEncoder
 from rival_jax.models.clip_config import TextConfig
 from rival_jax.models.config import UNetConfig, VAEConfig
+from rival_jax.models.network import Network
 from rival_jax.models.unet import UNet
 from rival_jax.models.vae import VAE
+from rival_jax.sampling import one_step
+from rival_jax.stages import Stage
 from rival_jax.weights.load import _OneKey
 
 
@@ -54,3 +58,24 @@ def test_published_parameter_counts(network, config, parameters):
     leaves = jax.tree.leaves(state)
     assert sum(math.prod(leaf.shape) for leaf in leaves) == parameters
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.bfloat16)}
+
+
+def test_a_step_of_sdxl_at_full_size():
+    """By shapes alone: a reference and two variations of 832 x 1216 pixels, 70 layers of self-attention."""
+    config = UNetConfig.from_dict(SDXL)
+    graphdef, state = nnx.split(nnx.eval_shape(lambda: UNet(config, dtype=jnp.bfloat16, rngs=_OneKey())))
+    latents, text = (104, 152, 4), (77, 2048)
+    for attention in ("plain", "replace", "concat"):
+        stage = Stage(attention, "latent", int(attention != "plain"), "chunked")
+        program, *arguments = one_step(Network(graphdef, state, config), latents, text, stage, 2)
+        assert jax.eval_shape(program, *arguments).x.shape == (1, 2, *latents)
+    states = []
+    x, told = jax.ShapeDtypeStruct((1, *latents), jnp.float32), jax.ShapeDtypeStruct((1, *text), jnp.float32)
+    added, time = jax.ShapeDtypeStruct((1, 2816), jnp.float32), jax.ShapeDtypeStruct((1,), jnp.int32)
+
+    def kept(state, x, time, told, added):
+        nnx.merge(graphdef, state)(x, time, told, attend=Keep(states, "chunked"), added_ba=added)
+        return [len(own[0]) for own in states]
+
+    assert len(jax.eval_shape(kept, state, x, time, told, added)) == 70
+    assert {own.shape[1] for own in states} == {52 * 76, 26 * 38}
