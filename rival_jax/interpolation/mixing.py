@@ -23,9 +23,9 @@ def lerp(start: Tree, end: Tree, t: jax.Array) -> Tree:
     """
 
     def one(a: jax.Array, b: jax.Array) -> jax.Array:
-        weight = t.reshape(*t.shape, *[1] * (a.ndim - t.ndim))
-        mixed = jnp.where(weight < 0.5, a + weight * (b - a), b - (1 - weight) * (b - a))
-        return mixed.astype(a.dtype)
+        weight, dtype = t.reshape(*t.shape, *[1] * (a.ndim - t.ndim)), a.dtype
+        a, b = a.astype(jnp.float32), b.astype(jnp.float32)
+        return jnp.where(weight < 0.5, a + weight * (b - a), b - (1 - weight) * (b - a)).astype(dtype)
 
     return jax.tree.map(one, start, end)
 

@@ -10,7 +10,6 @@ import pytest
 from rival_jax import InputError
 from rival_jax.conditioning import Conditioning
 from rival_jax.interpolation.journey import Journey, frames_between
-from rival_jax.interpolation.mixing import lerp
 
 START, END, STEPS, T = "a red car", "a house on grass", 4, [0.0, 0.3, 0.6, 1.0]
 KINDS = [(kind, fused) for kind in ("outer", "inner") for fused in (True, False)]
@@ -98,9 +97,10 @@ def journey():
 
 
 def test_18_the_mixture_as_a_guide(journey):
+    """Which frames between have without a guide: nothing else changes."""
     t = jnp.asarray([[0.3], [0.8]])
-    start, end = (Conditioning(journey.told.tokens[:, i], journey.told.added[:, i]) for i in (0, 1))
-    guided = replace(journey, guide=lerp(start, end, t[:, 0]))
+    mixture = jax.tree.map(lambda x: x[:, 0], frames_between(journey, t)[0].own)
+    guided = replace(journey, guide=mixture)
     for found, wanted in zip(frames_between(guided, t), frames_between(journey, t), strict=True):
         for one, other in zip(*map(jax.tree.leaves, (found, wanted)), strict=True):
             np.testing.assert_array_equal(one, other)
