@@ -14,20 +14,23 @@ from rival_jax.steps import Progress, silent
 
 
 class _Actor:
-    """A worker on its machine."""
+    """A worker on its machine. What it cannot do it says in the row: Ray would show what it raises as a traceback."""
 
     def __init__(self, folder: str):
-        from rival_jax.jobs.worker import Worker
-
-        self.worker = Worker.load(read_plan(folder))
+        self.folder, self.worker = folder, None
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         from rival_jax.jobs.engine import run_shard
+        from rival_jax.jobs.worker import Worker
 
-        for shard in rows["shard"]:
-            if not self.worker.plan.stats_file(int(shard)).exists():  # a lost machine's row comes again
-                run_shard(self.worker, int(shard))
-        return rows
+        try:
+            self.worker = self.worker or Worker.load(read_plan(self.folder))
+            for shard in rows["shard"]:
+                if not self.worker.plan.stats_file(int(shard)).exists():  # a lost machine's row comes again
+                    run_shard(self.worker, int(shard))
+        except (InputError, JobError) as error:
+            return {"error": [type(error).__name__], "sentence": [str(error)]}
+        return {"error": [""], "sentence": [""]}
 
 
 def run_on_ray(
@@ -52,7 +55,6 @@ def run_on_ray(
         raise InputError("Ray is not installed; it comes with pip install 'rival-jax[ray]'.")
     import ray
     from ray.data import ActorPoolStrategy
-    from ray.exceptions import RayError
 
     pending = plan.pending()
     if not pending:
@@ -67,19 +69,8 @@ def run_on_ray(
         fn_constructor_args=(str(plan.folder),),
         **{name: value for name, value in owned.items() if value is not None},
     )
-    try:
-        for count, _ in enumerate(done.iter_rows(), start=1):
-            progress("shards", count, len(pending))
-    except RayError as error:
-        raise _ours(error) from error
+    for count, row in enumerate(done.iter_rows(), start=1):
+        if row["error"]:
+            raise {"InputError": InputError, "JobError": JobError}[row["error"]](row["sentence"])
+        progress("shards", count, len(pending))
     return len(pending)
-
-
-def _ours(error: BaseException) -> BaseException:
-    """What a worker raised of ours, in the exception that Ray makes of it; else that one."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, InputError | JobError):
-            return type(cause)(str(cause).strip().splitlines()[-1].split("Error: ", 1)[-1])
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    return error
