@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from rival_jax.kernels import KeysValues, attention
-from rival_jax.models.attention import Attention, Plain, plain
+from rival_jax.models.attention import Attend, Attention, Plain, plain
 from rival_jax.options import Backend, Kind
 
-__all__ = ["Between", "FromKept", "FromReference", "Keep", "Plain", "plain"]
+__all__ = ["Between", "FromKept", "FromReference", "Keep", "Plain", "WithPictures", "plain"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,29 @@ class Between:
         own, ends = part(inner) if self.fused else None, (part(0), part(1))
         mixed = between(q_grshk[:, inner], own, ends, self.coefficients_gn, self.kind, self.backend)
         return _rows(jnp.concatenate([plainly[:, :2], mixed, plainly[:, 2:]], axis=1))
+
+
+@dataclass(frozen=True)
+class WithPictures:
+    """Cross-attention that reads pictures beside prompts: what is attended to of both is added.
+
+    The layers are handed pairs of keys and values, of prompts and of pictures. scales_b: weights of the pictures.
+    is_plain: whether pictures are attended to by each row alone, whoever attends to whom else.
+    Source: IP-Adapter, Eq. 5 (https://arxiv.org/abs/2308.06721).
+    """
+
+    attend: Attend
+    scales_b: jax.Array
+    is_plain: bool = False
+    backend: Backend | None = None
+
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: tuple[KeysValues, KeysValues] | None) -> jax.Array:
+        if text is None:
+            return self.attend(layer, x_bsd, None)
+        prompts, pictures = text
+        read = self.attend(layer, x_bsd, prompts)
+        seen = (Plain(self.backend) if self.is_plain else self.attend)(layer, x_bsd, pictures)
+        return read + self.scales_b[:, None, None, None].astype(read.dtype) * seen
 
 
 def between(

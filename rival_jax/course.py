@@ -35,8 +35,8 @@ class Control:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["chain", "told", "guidance", "kept", "hole", "null", "controls", "between", "own"],
-    meta_fields=["solver"],
+    data_fields=["chain", "told", "guidance", "kept", "hole", "null", "controls", "between", "own", "scales"],
+    meta_fields=["solver", "plain_pictures"],
 )
 @dataclass(frozen=True)
 class Course:
@@ -52,6 +52,8 @@ class Course:
     controls: one for each ControlNet.
     between: (e, n) float32, 0 ... 1, where variations lie between the two ends.
     own: (e, n, ...) of each variation in place of the target prompt.
+    scales: weights of an IP-Adapter's pictures where there are such: of two ends (e, 2), and of variations (e, n).
+    plain_pictures: whether each row attends to its pictures alone, whatever prompts are attended to by.
     solver: "ddim", or "dpm++" (DPM-Solver++, second order).
     """
 
@@ -65,6 +67,8 @@ class Course:
     solver: Solver = "ddim"
     between: Guidance | None = None
     own: Conditioning | None = None
+    scales: tuple[jax.Array | np.ndarray, jax.Array | np.ndarray] | None = None
+    plain_pictures: bool = False
 
     @property
     def steps(self) -> int:
@@ -90,6 +94,7 @@ class Course:
         control = Control(BY_EXEMPLAR, SAME)  # pyright: ignore[reportArgumentType]
         arrays = (CHAIN, BY_EXEMPLAR, BY_VARIATION, CHAIN, BY_EXEMPLAR, CHAIN)
         more = ((control,) * len(self.controls), self.solver, BY_VARIATION, BY_VARIATION)
+        more += (self.scales and (BY_EXEMPLAR, BY_VARIATION), self.plain_pictures)
         return Course(*arrays, *more)  # pyright: ignore[reportArgumentType]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -16,14 +16,15 @@ from rival_jax.alignment import initial_latents
 from rival_jax.chain import Chain
 from rival_jax.codec import decode
 from rival_jax.conditioning import Conditioning
-from rival_jax.course import Course
 from rival_jax.errors import InputError
 from rival_jax.generation import generate
+from rival_jax.interpolation.adapted import adapted
 from rival_jax.interpolation.choosing import Frame, Frames, chooser
-from rival_jax.interpolation.journey import Journey, frames_between
+from rival_jax.interpolation.journey import Journey, end_alone, frames_between
 from rival_jax.interpolation.request import Distance, InterpolationRequest
 from rival_jax.interpolation.sequence import Interpolation
 from rival_jax.inverter import Inverter
+from rival_jax.ip_adapter import IPAdapter
 from rival_jax.metrics.judge import Judge
 from rival_jax.options import NUM_INFERENCE_STEPS, Choice, Kind, SlerpAxis
 from rival_jax.stages import Stage, Stages
@@ -55,6 +56,11 @@ class Interpolator(Inverter):
         distance: Distance | None = None,
         height: int | None = None,
         width: int | None = None,
+        ip_adapter: IPAdapter | None = None,
+        image_start=None,
+        image_end=None,
+        ip_adapter_scale: float = 1.0,
+        scale_control: bool = False,
         *,
         progress: Progress = silent,
     ) -> Interpolation:
@@ -67,8 +73,8 @@ class Interpolator(Inverter):
             guide_prompt: what the frames between the ends shall show, one or E (PAID); None is a mixture of the ends'.
             negative_prompt: what not to draw; one, or one a pair.
             num_inference_steps: T; None is the chains', or without any 30.
-            guidance_scale: weight of the prompts against the negative one, from 1 (no weight of that) up; one, or one a pair
-                (E,).
+            guidance_scale: weight of the prompts against the negative one, from 1 (no weight of that) up; one, or one a
+                pair (E,).
             kind: "outer" mixes what attention makes of the two ends (AID-O), "inner" their keys and values (AID-I).
             fused: whether frames between the ends attend to themselves beside.
             warmup_ratio: 0 ... 1, the share of the steps, from the first, in which attention is so.
@@ -82,6 +88,11 @@ class Interpolator(Inverter):
             slerp_axis: what of a latent is one vector: "width", or "flat" for all of it.
             distance: between pictures, such as LPIPS; None is the cosine distance of the embedded CLIP.
             height, width: of the pictures, in pixels; None is the chains', or the model's own size.
+            ip_adapter: what shows the model pictures as conditions, beside the prompts.
+            image_start, image_end: one, or one a pair: what it is shown at the ends, and a mixture of it between.
+                Without image_start it is shown nothing there.
+            ip_adapter_scale: weight of what it is shown.
+            scale_control: show image_end to all frames, with a weight that grows from 0 to 1.
             progress: called with (stage, steps done, steps in all).
 
         Raises InputError for any argument out of its range, before anything is computed.
@@ -100,13 +111,19 @@ class Interpolator(Inverter):
         guide = None if guide_prompt is None else checks.per_exemplar("guide_prompt", guide_prompt, pairs)
         guidance = np.maximum(checks.guidance(guidance_scale, pairs, 1), 1)
         seeds = checks.seeds(seed, pairs)
+        shown = adapted(ip_adapter, image_start, image_end, ip_adapter_scale, scale_control, self.unet.config, pairs)
         choose = chooser(asked, pairs, sum(count for stage, count in plan if stage.kind))
         with self.precision():
             told = Conditioning.stacked([self.embed(texts, size) for texts in prompts])
-            latents = self._ends(chains, told, guidance, seeds, steps, size, progress)
             middle = None if guide is None else self.embed(guide, size)
-            journey = Journey(latents, told, middle, jnp.asarray(guidance), slerp_axis)
-            ends = _frames(np.asarray(decode(self.vae, latents[0])), latents[0])
+            seen = None if shown is None else shown.seen(pairs)
+            blank = jnp.zeros((steps + 1, pairs, 2, *self.latent_shape(*size)))
+            journey = Journey(blank, told, middle, jnp.asarray(guidance), slerp_axis, seen)
+            noise = next((jnp.asarray(chain.latents[-1]) for chain in chains if chain), None)
+            if noise is None:
+                noise = initial_latents(blank[0, :, 0], jnp.asarray(seeds), initial="random", num_variations=1)[:, 0]
+            journey = replace(journey, latents=self._ends(journey, chains, noise, progress))
+            ends = _frames(np.asarray(decode(self.vae, journey.latents[0])), journey.latents[0])
             return choose(ends, partial(self._between, journey, plan), progress)
 
     def _dimensions(
@@ -122,50 +139,25 @@ class Interpolator(Inverter):
         self.schedule.timesteps(steps)
         return size, steps
 
-    def _ends(
-        self,
-        chains: list[Chain | None],
-        told: Conditioning,
-        guidance: np.ndarray,
-        seeds: np.ndarray,
-        steps: int,
-        size: tuple[int, int],
-        progress: Progress,
-    ) -> jax.Array:
-        """Latents (T + 1, E, 2, h, w, c) of both ends: a chain's own, or what is drawn of a prompt.
-
-        That begins as the other end's chain does, or else as the seeds' noise.
-        """
-        pairs, given = len(seeds), next((chain for chain in chains if chain), None)
-        shape = (pairs, *self.latent_shape(*size))
-        noise = (
-            jnp.asarray(given.latents[-1])
-            if given
-            else initial_latents(jnp.zeros(shape), jnp.asarray(seeds), initial="random", num_variations=1)[:, 0]
-        )
-        drawn = [side for side, chain in enumerate(chains) if chain is None]
-        seen: list[jax.Array] = []
-        if drawn:
-            negative = jax.tree.map(lambda x: x[:, 2], told)
-            both = [jax.tree.map(lambda x, side=side: x[:, side], told) for side in drawn]
-            each = [Conditioning.stacked([own, negative, own, negative]) for own in both]
-            course = Course(
-                jnp.zeros((steps + 1, len(drawn) * pairs, *shape[1:])),
-                jax.tree.map(lambda *parts: jnp.concatenate(parts), *each),
-                np.concatenate([guidance] * len(drawn)),
-            )
-            generate(
-                (self.unet,),
-                self.schedule,
-                course,
-                jnp.concatenate([noise] * len(drawn))[:, None],
-                [(Stage("plain", "none", 0, self.attention), steps)],
-                progress=progress,
-                watch=lambda index, latents: seen.append(latents[:, 0]),
-                once=self.stands_in,
-            )
-        made = iter(jnp.split(jnp.stack(seen[::-1]), len(drawn), axis=1) if drawn else [])
-        return jnp.stack([jnp.asarray(chain.latents) if chain else next(made) for chain in chains], axis=2)
+    def _ends(self, journey: Journey, chains: list[Chain | None], noise: jax.Array, progress: Progress) -> jax.Array:
+        """Latents (T + 1, E, 2, h, w, c) of both ends: a chain's own, or what is drawn of a prompt from the noise."""
+        plan = [(Stage("plain", "none", 0, self.attention), len(journey.latents) - 1)]
+        sides = []
+        for side, chain in enumerate(chains):
+            seen: list[jax.Array] = []
+            if chain is None:
+                generate(
+                    (self.unet,),
+                    self.schedule,
+                    end_alone(journey, side=side),
+                    noise[:, None],
+                    plan,
+                    progress=progress,
+                    watch=lambda _, latents, seen=seen: seen.append(latents[:, 0]),
+                    once=self.stands_in,
+                )
+            sides.append(jnp.asarray(chain.latents) if chain else jnp.stack(seen[::-1]))
+        return jnp.stack(sides, axis=2)
 
     def _between(self, journey: Journey, plan: Stages, coefficients: np.ndarray, progress: Progress) -> Frames:
         """Frames at coefficients (E, m), above 0 and below 1."""

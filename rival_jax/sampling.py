@@ -14,6 +14,7 @@ from jax import lax
 from jax.sharding import Mesh
 
 from rival_jax.alignment import adain
+from rival_jax.attend import WithPictures
 from rival_jax.conditioning import Conditioning
 from rival_jax.course import Course, Known, Networks, State, study
 from rival_jax.devices import BY_VARIATION, SAME, mesh_for, one_device, over, place
@@ -122,6 +123,10 @@ def descend(
             x, level = state.x, known.levels[t]
             kept = jax.tree.map(lambda x: x[t - 1], course.kept)
             attend, prefix = stage.attend(layout, kept, course.between)
+            if course.scales is not None:
+                ends, own = course.scales
+                scales = layout.join(ends[:, : stage.references], jnp.stack([own, own], axis=1))
+                attend = WithPictures(attend, scales, course.plain_pictures, stage.backend)
             rows, prefix = _rows(layout, known.reads[0], prefix, course.references(t), x)
             prediction = unet.predict(
                 rows,
@@ -172,9 +177,10 @@ def _told(
     if course.null is not None:
         null = network.read(course.null[t - 1])
         texts = jax.tree.map(lambda all_four, found: all_four.at[:, 3].set(found), texts, null)
-    if own is None:
-        return time_bd, jax.tree.map(layout.texts, texts)
-    return time_bd, jax.tree.map(layout.texts, texts, own.texts)
+    told = [texts] if read.pictures is None else [texts, read.pictures]
+    mine = () if own is None else ([own.texts] if own.pictures is None else [own.texts, own.pictures],)
+    rows = jax.tree.map(layout.texts, told, *mine)
+    return time_bd, rows[0] if len(rows) == 1 else list(zip(*rows, strict=True))
 
 
 def _residuals(controls, stage: Stage, known: Known, course: Course, layout: Layout, x_enyxc: jax.Array, t: jax.Array):

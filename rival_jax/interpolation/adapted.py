@@ -1,0 +1,60 @@
+"""Pictures as conditions of an interpolation: what an IP-Adapter is shown at its ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from rival_jax import checks
+from rival_jax.errors import InputError
+from rival_jax.images import load_images
+from rival_jax.interpolation.journey import Pictures
+from rival_jax.ip_adapter import IPAdapter
+from rival_jax.models.config import UNetConfig
+from rival_jax.models.ip_adapter_config import cross_attention
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """An IP-Adapter, and pixels (E, H, W, 3) uint8 that it is shown at the start, if anything, and at the end."""
+
+    adapter: IPAdapter
+    start: np.ndarray | None
+    end: np.ndarray
+    scale: float
+    is_scaled: bool
+
+    def seen(self, pairs: int) -> Pictures:
+        """What it sees of them."""
+        nothing = jnp.repeat(self.adapter.see_nothing(), pairs, axis=0)
+        start = nothing if self.start is None else self.adapter.see(self.start)
+        seen = jnp.stack([start, self.adapter.see(self.end), nothing], axis=1)
+        return Pictures(self.adapter.network, seen, jnp.float32(self.scale), self.is_scaled)
+
+
+def adapted(
+    adapter: IPAdapter | None, start, end, scale: float, is_scaled: bool, unet: UNetConfig, pairs: int
+) -> Adapted | None:
+    """What is asked for, of E pairs; None where it is nothing. Raises InputError for what does not go together."""
+    if adapter is None:
+        if start is not None or end is not None or is_scaled:
+            raise InputError("image_start, image_end and scale_control are for an IP-Adapter; give ip_adapter too.")
+        return None
+    if not isinstance(adapter, IPAdapter):
+        raise InputError(f"ip_adapter is {adapter!r}, but must be one IPAdapter.")
+    if adapter.config.layers != cross_attention(unet):
+        raise InputError(f"The IP-Adapter {adapter.file} was loaded for another model.")
+    if end is None:
+        raise InputError("image_end is missing: an IP-Adapter is shown a picture at the end, or at both ends.")
+    if is_scaled and start is not None:
+        raise InputError("image_start is given, but with scale_control only image_end is shown; leave it out.")
+    checks.finite("ip_adapter_scale", scale)
+    size = adapter.encoder.config.image_size
+    shown = [None if given is None else load_images(given, size, size) for given in (start, end)]
+    for name, pixels in zip(("image_start", "image_end"), shown, strict=True):
+        if pixels is not None and len(pixels) not in (1, pairs):
+            raise InputError(f"{name} has {len(pixels)} pictures for {pairs} sequences; give one, or one a sequence.")
+    first, last = (None if x is None else np.broadcast_to(x, (pairs, *x.shape[1:])) for x in shown)
+    return Adapted(adapter, first, last, float(scale), is_scaled)
