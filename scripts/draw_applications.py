@@ -1,10 +1,12 @@
-"""Draws the README's pictures of the applications with the embedded model: docs/generate.png, edit.png, inpaint.png."""
+"""Draws the README's pictures of the applications with the embedded model: docs/generate.png, edit.png and so on."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from rival_jax import RivalPipeline, samples
+from rival_jax import RivalPipeline, learn_concept, samples
+from rival_jax.evidence.concepts import concept
 from rival_jax.images import load_images
 from rival_jax.sheets import grid
 
@@ -38,10 +40,11 @@ def main() -> None:
 
     photos, prompts = pictures(EDITS), list(EDITS.values())
     chain = pipe.invert(photos, [captions[name] for name in EDITS], 50)
-    settings = [("strength", strength) for strength in (0.3, 0.5, 0.8)]
-    settings += [("attention_start", start) for start in (900, 500)]
-    made = np.stack([pipe.edit(chain, prompts, **{name: value}).images[:, 0] for name, value in settings], axis=1)
-    columns = ["exemplar", *(f"{name} {value}" for name, value in settings)]
+    strengths, starts = (0.3, 0.5, 0.8), (900, 500)
+    made = [pipe.edit(chain, prompts, strength=strength).images[:, 0] for strength in strengths]
+    made += [pipe.edit(chain, prompts, attention_start=start).images[:, 0] for start in starts]
+    made = np.stack(made, axis=1)
+    columns = ["exemplar", *(f"strength {value}" for value in strengths), *(f"attention_start {t}" for t in starts)]
     save("edit", np.concatenate([photos[:, None], made], axis=1), columns)
 
     photos = pictures(FILLED)
@@ -51,6 +54,13 @@ def main() -> None:
     shown = np.where(mask[None, :, :, None], np.uint8(255), photos)
     columns = ["exemplar", "mask", "inpainted 1", "inpainted 2", "inpainted 3"]
     save("inpaint", np.concatenate([photos[:, None], shown[:, None], out.images], axis=1), columns)
+
+    drawings, _, _ = concept(0, pipe.size)
+    with TemporaryDirectory() as folder:
+        learnt = pipe.load_textual_inversion(learn_concept(pipe, list(drawings), folder, token="<it>", num_steps=300))
+    made = learnt.generate(styles, "a photo of <it>", seed=range(3)).images[:, 0]
+    columns = [*(f"photo {n}" for n in range(1, 5)), *(f"<it> in look {n}" for n in range(1, 4))]
+    save("concept", np.concatenate([drawings, made])[None], columns)
 
 
 def save(name: str, cells: np.ndarray, columns: list[str]) -> None:

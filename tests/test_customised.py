@@ -234,6 +234,7 @@ def test_bad_input(concepts, flags, sentence):
         assert result.code == 2 and f"error: {sentence}" in result.err and "Traceback" not in result.err
 
 
+@pytest.mark.slow
 def test_warmup_compiles_for_the_grown_table(concepts, checkpoint, monkeypatch, compilations):
     """The text encoder's program depends on the size of its table; nothing depends on LoRA."""
     monkeypatch.undo()

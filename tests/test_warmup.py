@@ -50,6 +50,7 @@ def test_a_run_after_it_compiles_nothing(checkpoint, photos, compilations):
     np.testing.assert_array_equal(out.latents, expected.latents)
 
 
+@pytest.mark.slow
 def test_programs_are_kept_for_later_starts(kept, checkpoint, photos):
     """The second time, after everything in memory is forgotten, nothing is missing from the folder."""
     found = {"hits": 0, "misses": 0}

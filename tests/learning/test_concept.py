@@ -49,6 +49,7 @@ def test_lora(pipe, photos, tmp_path):
     assert all(same(pipe.text_encoder, learnt.text_encoder).values())
 
 
+@pytest.mark.slow
 def test_dreambooth(pipe, photos, tmp_path):
     """With prior preservation; the other parts are copies."""
     few = FEW | {"learning_rate": 1e-3}
