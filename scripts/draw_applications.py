@@ -55,6 +55,10 @@ def main() -> None:
     columns = ["exemplar", "mask", "inpainted 1", "inpainted 2", "inpainted 3"]
     save("inpaint", np.concatenate([photos[:, None], shown[:, None], out.images], axis=1), columns)
 
+    ends = "a red ball on green grass", "a blue car on yellow sand"
+    out = pipe.interpolate(*ends, 7)
+    save("interpolate", out.images, [f"{t:.2f}" for t in out.coefficients[0]])
+
     drawings, _, _ = concept(0, pipe.size)
     with TemporaryDirectory() as folder:
         learnt = pipe.load_textual_inversion(learn_concept(pipe, list(drawings), folder, token="<it>", num_steps=300))
