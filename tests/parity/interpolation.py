@@ -5,9 +5,9 @@ conditional call, whose attention layers mix the first and the last row's keys a
 package. Latents are (c, h, w), a frame's axis comes first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +21,15 @@ from .reference import Schedule, Told
 class Interpolated:
     """Attention processor of any layer, self or cross; plain while `t` is None.
 
-    t: (n,) of the rows; rows 0 and n - 1 are the ends. kind: "outer" or "inner".
+    t: (n,) of the rows; rows 0 and n - 1 are the ends. kind: "outer" or "inner". In cross-attention `reads`, an adapter's
+    weights, make keys and values of `pictures` (n, p, d), to which each row attends as to prompts, or alone; what is
+    found is weighed with `scales` and added.
     """
 
     def __init__(self) -> None:
         self.t, self.kind, self.fused = None, "outer", True
+        self.reads = self.pictures = self.scales = None
+        self.alone = False
 
     def __call__(self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, *_, **__):
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
@@ -34,6 +38,11 @@ class Interpolated:
             for x in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context))
         )
         heads = F.scaled_dot_product_attention(query, key, value) if self.t is None else self.mixed(query, key, value)
+        if encoder_hidden_states is not None and self.pictures is not None:
+            seen = [F.linear(self.pictures, w).unflatten(-1, (attn.heads, -1)).transpose(1, 2) for w in self.reads]
+            plain = self.t is None or self.alone
+            found = F.scaled_dot_product_attention(query, *seen) if plain else self.mixed(query, *seen)
+            heads = heads + self.scales[:, None, None, None] * found
         return attn.to_out[0](heads.transpose(1, 2).flatten(2))
 
     def mixed(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -52,11 +61,37 @@ class Interpolated:
         return torch.stack(rows)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What an adapter is shown: what its encoder gives of the start, the end and nothing, (3, ...); then tokens of that.
+
+    tensors: the adapter's file. scale: its weight; None scales what is shown of the end from 0 to 1.
+    """
+
+    seen: Tensor
+    project: Callable[[Tensor], Tensor]
+    tensors: dict[str, Tensor]
+    scale: float | None
+
+    def tokens(self, coefficients: list[float]) -> tuple[Tensor, Tensor]:
+        """Of n frames (n, p, d), and of their negatives."""
+        start, end, nothing = self.seen
+        mixed = [end if self.scale is None else (1 - t) * start + t * end for t in coefficients]
+        return tuple(self.project(torch.stack(rows)) for rows in (mixed, [nothing] * len(mixed)))
+
+    def scales(self, coefficients: list[float]) -> Tensor:
+        return torch.tensor([t if self.scale is None else self.scale for t in coefficients])
+
+
 @contextmanager
-def interpolated(unet: UNet2DConditionModel) -> Iterator[list[Interpolated]]:
+def interpolated(unet: UNet2DConditionModel, shown: Shown | None = None) -> Iterator[list[Interpolated]]:
     """Puts an `Interpolated` into every attention layer and takes it out again."""
     before = unet.attn_processors
     ours = {name: Interpolated() for name in before}
+    for number, (name, layer) in enumerate(ours.items()):
+        if shown and ".attn2." in name:
+            layer.reads = [shown.tensors[f"ip_adapter.{number}.to_{kind}_ip.weight"] for kind in "kv"]
+            layer.alone = shown.scale is None
     unet.set_attn_processor(dict(ours))
     try:
         yield list(ours.values())
@@ -100,19 +135,23 @@ def interpolate(
     warmup: int,
     guidance_scale: float,
     guide: Told | None = None,
+    shown: Shown | None = None,
 ) -> Tensor:
     """The latents of n frames at every level, (T + 1, n, c, h, w), index 0 final."""
     schedule = Schedule.read(scheduler_config, steps)
     told = [start, *(guide or between(start, end, t) for t in coefficients[1:-1]), end]
     levels = [torch.stack([slerp(*noise, t) for t in coefficients])]
     positives, negatives = rows(told), rows([replace(negative)] * len(told))
-    with interpolated(unet) as layers:
+    pictures = shown.tokens(coefficients) if shown else (None, None)
+    with interpolated(unet, shown) as layers:
         for index, k in enumerate(range(steps, 0, -1)):
             x, predictions = levels[-1], []
             for is_positive, (text, more) in ((True, positives), (False, negatives)):
                 for layer in layers:
                     layer.t = coefficients if is_positive and index < warmup else None
                     layer.kind, layer.fused = kind, fused
+                    layer.pictures = pictures[not is_positive]
+                    layer.scales = shown and shown.scales(coefficients)
                 predictions.append(unet(x, schedule.timesteps[k - 1], text, **more).sample)
             guided = predictions[1] + guidance_scale * (predictions[0] - predictions[1])
             levels.append(schedule.move(x, schedule.noise(guided, x, k), k, k - 1))

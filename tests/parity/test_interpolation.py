@@ -3,6 +3,7 @@
 `pytest -m parity tests/parity/test_interpolation.py -s` prints the errors.
 """
 
+import copy
 from collections.abc import Callable
 from functools import cache
 
@@ -10,14 +11,17 @@ import jax
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from rival_jax import RivalPipeline
+from rival_jax.ip_adapter import IPAdapter
 
 from . import interpolation, other_kinds
 from .checkpoints import write_checkpoint
 from .comparison import nchw, nhwc, relative
 from .oracle import Oracle
 from .reference import Told
+from .test_ip_adapter import adapter, encoder  # noqa: F401 (a fixture)
 
 LIMIT = 1e-4
 SIZE, SEEDS, T = (32, 48), [3, 11], [0.0, 0.2, 0.45, 0.8, 1.0]
@@ -90,6 +94,43 @@ def test_guided(load: Load, name: str) -> None:
         coefficients=T, seed=SEEDS, height=SIZE[0], width=SIZE[1],
     )  # fmt: skip
     check(f"{name} guided", out.latents, theirs)
+
+
+@pytest.fixture(scope="module", params=["global", "plus"])
+def shown(request: pytest.FixtureRequest, load: Load, encoder, tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    """An IP-Adapter of the pipeline's model, and a function that makes what the oracle is shown."""
+    pipe, unet, _, _ = load("sd")
+    groups = adapter(request.param, unet)
+    flat = {f"{group}.{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
+    save_file(flat, file := tmp_path_factory.mktemp(request.param) / "adapter.safetensors")
+    ours = IPAdapter.from_pretrained(file, pipe.unet.config, encoder[1], "float32")
+    projecting = copy.deepcopy(unet)
+    projecting._load_ip_adapter_weights([groups], low_cpu_mem_usage=False)
+    [layer] = projecting.encoder_hid_proj.image_projection_layers
+
+    def seen(start: np.ndarray | None, end: np.ndarray, scale: float | None) -> interpolation.Shown:
+        nothing = ours.see_nothing()
+        three = nothing if start is None else ours.see(start[None]), ours.see(end[None]), nothing
+        return interpolation.Shown(torch.from_numpy(np.concatenate(three)), layer, flat, scale)
+
+    return ours, seen
+
+
+@pytest.mark.parametrize("case", ["morph", "from nothing", "scale control"])
+@torch.no_grad()
+def test_pictures_as_conditions(load: Load, shown: tuple, case: str) -> None:
+    pipe, (ours, seen) = load("sd")[0], shown
+    start, end = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    first = start if case == "morph" else None
+    scale = None if case == "scale control" else 0.7
+    theirs = expected(load, "sd", 10, 5, shown=seen(first, end, scale))
+    options = {"scale_control": True} if scale is None else {"ip_adapter_scale": scale}
+    out = pipe.interpolate(
+        STARTS, ENDS, len(T), negative_prompt=NEGATIVE, num_inference_steps=10, guidance_scale=GUIDANCE,
+        warmup_ratio=0.5, coefficients=T, seed=SEEDS, height=SIZE[0], width=SIZE[1],
+        ip_adapter=ours, image_start=first, image_end=end, **options,
+    )  # fmt: skip
+    check(f"{case}, {len(ours.config.layers)} layers", out.latents, theirs)
 
 
 def check(name: str, ours, theirs: np.ndarray) -> None:
