@@ -21,8 +21,8 @@ from .reference import Schedule, Told
 class Interpolated:
     """Attention processor of any layer, self or cross; plain while `t` is None.
 
-    t: (n,) of the rows; rows 0 and n - 1 are the ends. kind: "outer" or "inner". In cross-attention `reads`, an adapter's
-    weights, make keys and values of `pictures` (n, p, d), to which each row attends as to prompts, or alone; what is
+    t: (n,) of the rows; rows 0 and n - 1 are the ends. kind: "outer" or "inner". In cross-attention `reads`, weights of
+    an adapter, make keys and values of `pictures` (n, p, d), to which each row attends as to prompts, or alone; what is
     found is weighed with `scales` and added.
     """
 
@@ -63,7 +63,7 @@ class Interpolated:
 
 @dataclass(frozen=True)
 class Shown:
-    """What an adapter is shown: what its encoder gives of the start, the end and nothing, (3, ...); then tokens of that.
+    """What an adapter is shown: what its encoder gives of the start, the end and nothing, (3, ...).
 
     tensors: the adapter's file. scale: its weight; None scales what is shown of the end from 0 to 1.
     """

@@ -97,7 +97,7 @@ def test_guided(load: Load, name: str) -> None:
 
 
 @pytest.fixture(scope="module", params=["global", "plus"])
-def shown(request: pytest.FixtureRequest, load: Load, encoder, tmp_path_factory: pytest.TempPathFactory) -> tuple:
+def shown(request: pytest.FixtureRequest, load: Load, encoder, tmp_path_factory: pytest.TempPathFactory) -> tuple:  # noqa: F811
     """An IP-Adapter of the pipeline's model, and a function that makes what the oracle is shown."""
     pipe, unet, _, _ = load("sd")
     groups = adapter(request.param, unet)
