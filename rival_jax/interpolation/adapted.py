@@ -9,9 +9,10 @@ import numpy as np
 
 from rival_jax import checks
 from rival_jax.errors import InputError
-from rival_jax.images import load_images
+from rival_jax.images import load_whole
 from rival_jax.interpolation.journey import Pictures
 from rival_jax.ip_adapter import IPAdapter
+from rival_jax.metrics.pictures import resized
 from rival_jax.models.config import UNetConfig
 from rival_jax.models.ip_adapter_config import cross_attention
 
@@ -52,7 +53,7 @@ def adapted(
         raise InputError("image_start is given, but with scale_control only image_end is shown; leave it out.")
     checks.finite("ip_adapter_scale", scale)
     size = adapter.encoder.config.image_size
-    shown = [None if given is None else load_images(given, size, size) for given in (start, end)]
+    shown = [None if given is None else resized(load_whole(given), size) for given in (start, end)]
     for name, pixels in zip(("image_start", "image_end"), shown, strict=True):
         if pixels is not None and len(pixels) not in (1, pairs):
             raise InputError(f"{name} has {len(pixels)} pictures for {pairs} sequences; give one, or one a sequence.")
