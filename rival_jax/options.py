@@ -39,7 +39,7 @@ Learner = Literal["textual-inversion", "lora", "dreambooth"]
 
 Topic = Literal["3", "4", "5", "variants", "figures", "quality", "inversion", "editing", "concepts"]
 """Tables of the paper's Appendix D, what the paper leaves open, its Fig. 11 and 12, how good the model is, how well
-photos come back, and what editing keeps."""
+photos come back, what editing keeps, and whether a learnt concept is drawn."""
 
 INITIALS, ALIGNMENTS, REFERENCES = get_args(Initial), get_args(Align), get_args(Reference)
 CONVENTIONS, SOLVERS, KINDS = get_args(TimestepConvention), get_args(Solver), get_args(Kind)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rival_jax.evidence.exemplars import draw_exemplars
 from rival_jax.evidence.experiment import Experiment
 from rival_jax.learning.concept import learn_concept
 from rival_jax.learning.methods import TextualInversion
@@ -40,6 +41,7 @@ def concepts(experiment: Experiment, progress: Progress) -> dict[str, dict[str, 
     recognised, (concepts,) each, means over what is drawn in the style of exemplars."""
     results: dict[str, dict[str, list[float]]] = {"learnt": {}, "unlearnt": {}}
     recogniser = Recogniser.from_pretrained()
+    exemplars, _ = draw_exemplars(_EXEMPLARS, experiment.pipe.size)
     for number in range(_CONCEPTS):
         pictures, thing, colour = concept(number, experiment.pipe.size)
 
@@ -48,13 +50,10 @@ def concepts(experiment: Experiment, progress: Progress) -> dict[str, dict[str, 
             file = learn_concept(experiment.pipe, list(pictures), folder, token=_TOKEN, num_steps=_STEPS)
             known = experiment.pipe.load_textual_inversion(file)
             blank = TextualInversion.of(experiment.pipe, _TOKEN, None, 1).pipe
-            found = {}
+            found, wanted = {}, experiment.judge.embed_images(pictures)
             for name, pipe in (("learnt", known), ("unlearnt", blank)):
-                made = pipe.generate(
-                    experiment.exemplars[:_EXEMPLARS], f"a photo of {_TOKEN}", seed=list(range(_EXEMPLARS))
-                )
-                images = made.images[:, 0]
-                alike = experiment.judge.embed_images(images) @ experiment.judge.embed_images(pictures).T
+                images = pipe.generate(exemplars, f"a photo of {_TOKEN}", seed=range(_EXEMPLARS)).images[:, 0]
+                alike = experiment.judge.embed_images(images) @ wanted.T
                 things, colours = recogniser(images)
                 found[name] = {
                     "alignment": float(alike.mean()),

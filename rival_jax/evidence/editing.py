@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -31,10 +31,7 @@ _STRENGTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _EDITS = {
     "the paper's": {},
     **{f"attention_start {start}": {"attention_start": start} for start in (1000, 700, 500)},
-    **{f"strength {strength}": {"strength": strength} for strength in _STRENGTHS[:6]},
 }
-_AGAINST = {f"strength {strength}, against the source": {"strength": strength} for strength in _STRENGTHS[:6]}
-"""With the source prompt as the negative one."""
 
 
 def recoloured(count: int, size: int) -> tuple[np.ndarray, list[str], list[str], np.ndarray]:
@@ -94,18 +91,22 @@ def editing(experiment: Experiment, progress: Progress) -> dict[str, dict[str, n
     pipe, count, results = experiment.pipe, len(experiment.captions), {}
     recogniser = Recogniser.from_pretrained()
     pictures, sources, targets, wanted = recoloured(count, pipe.size)
-    chain = pipe.invert(pictures, sources, _STEPS)
+
+    @cache
+    def chain() -> Chain:
+        return pipe.invert(pictures, sources, _STEPS)
 
     def edited(negative: list[str] | str = "", **options) -> np.ndarray:
         more = {"guidance_scale": _GUIDANCE, "negative_prompt": negative}
-        return pipe.edit(chain, targets, **more, **options).images[:, 0]
+        return pipe.edit(chain(), targets, **more, **options).images[:, 0]
+
+    def plain(strength: float) -> np.ndarray:
+        return img2img(pipe, chain(), targets, strength, _GUIDANCE)
 
     settings = {f"edit, {name}": partial(edited, **options) for name, options in _EDITS.items()}
-    settings |= {f"edit, {name}": partial(edited, sources, **options) for name, options in _AGAINST.items()}
-    settings |= {
-        f"img2img, strength {strength}": partial(img2img, pipe, chain, targets, strength, _GUIDANCE)
-        for strength in _STRENGTHS
-    }
+    for negative, against in (("", ""), (sources, ", against the source")):
+        settings |= {f"edit, strength {s}{against}": partial(edited, negative, strength=s) for s in _STRENGTHS[:6]}
+    settings |= {f"img2img, strength {strength}": partial(plain, strength) for strength in _STRENGTHS}
     for number, (name, draw) in enumerate(settings.items(), start=1):
 
         def measured(draw: Callable[[], np.ndarray] = draw) -> dict[str, list[float]]:

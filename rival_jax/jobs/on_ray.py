@@ -14,23 +14,28 @@ from rival_jax.steps import Progress, silent
 
 
 class _Actor:
-    """A worker on its machine. What it cannot do it says in the row: Ray would show what it raises as a traceback."""
+    """A worker on its machine.
+
+    What it cannot do it says in the row, and in all that follow: of what is raised, Ray shows a traceback.
+    """
 
     def __init__(self, folder: str):
         self.folder, self.worker = folder, None
+        self.failure = {"error": [""], "sentence": [""]}
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         from rival_jax.jobs.engine import run_shard
         from rival_jax.jobs.worker import Worker
 
-        try:
-            self.worker = self.worker or Worker.load(read_plan(self.folder))
-            for shard in rows["shard"]:
-                if not self.worker.plan.stats_file(int(shard)).exists():  # a lost machine's row comes again
-                    run_shard(self.worker, int(shard))
-        except (InputError, JobError) as error:
-            return {"error": [type(error).__name__], "sentence": [str(error)]}
-        return {"error": [""], "sentence": [""]}
+        if self.failure["error"] == [""]:
+            try:
+                self.worker = self.worker or Worker.load(read_plan(self.folder))
+                for shard in rows["shard"]:
+                    if not self.worker.plan.stats_file(int(shard)).exists():  # a lost machine's row comes again
+                        run_shard(self.worker, int(shard))
+            except (InputError, JobError) as error:
+                self.failure = {"error": [type(error).__name__], "sentence": [str(error)]}
+        return self.failure
 
 
 def run_on_ray(
@@ -69,8 +74,13 @@ def run_on_ray(
         fn_constructor_args=(str(plan.folder),),
         **{name: value for name, value in owned.items() if value is not None},
     )
-    for count, row in enumerate(done.iter_rows(), start=1):
+    failed, count = None, 0
+    for row in done.iter_rows():  # to the end: Ray would complain of actors that are left in the middle of their work
         if row["error"]:
-            raise {"InputError": InputError, "JobError": JobError}[row["error"]](row["sentence"])
-        progress("shards", count, len(pending))
-    return len(pending)
+            failed = failed or row
+        else:
+            count += 1
+            progress("shards", count, len(pending))
+    if failed:
+        raise {"InputError": InputError, "JobError": JobError}[failed["error"]](failed["sentence"])
+    return count
