@@ -132,7 +132,8 @@ class Interpolator(Inverter):
         """(height, width) and T, of the chains if there are any. Raises InputError where these are at odds."""
         found = [chain for chain in chains if chain]
         size = found[0].pixels.shape[1:3] if found else self._sides(height, width)
-        steps = found[0].num_inference_steps if found else num_inference_steps or NUM_INFERENCE_STEPS
+        wanted = NUM_INFERENCE_STEPS if num_inference_steps is None else num_inference_steps
+        steps = found[0].num_inference_steps if found else wanted
         for chain in found:
             own = {"num_inference_steps": num_inference_steps if chain is found[0] else steps}
             checks.chain(chain, self.latent_shape(*size), **own, height=height, width=width)

@@ -37,7 +37,7 @@ INPAINT = {"source_prompt": ""}
 Learner = Literal["textual-inversion", "lora", "dreambooth"]
 """How a concept is learnt."""
 
-Topic = Literal["3", "4", "5", "variants", "figures", "quality", "inversion", "editing", "concepts"]
+Topic = Literal["3", "4", "5", "variants", "figures", "quality", "inversion", "editing", "concepts", "interpolation"]
 """Tables of the paper's Appendix D, what the paper leaves open, its Fig. 11 and 12, how good the model is, how well
 photos come back, what editing keeps, and whether a learnt concept is drawn."""
 

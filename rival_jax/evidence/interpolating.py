@@ -34,6 +34,8 @@ _SETTINGS: dict[str, dict] = {
     "AID-I": {"kind": "inner", "coefficients": "search"},
     "AID-O without fusion": {"kind": "outer", "fused": False, "coefficients": "search"},
     "AID-O without Beta": {"kind": "outer", "coefficients": _EVEN},
+    "AID-I without Beta": {"kind": "inner", "coefficients": _EVEN},
+    "TEI with Beta": {"warmup_ratio": 0.0, "coefficients": "beta", "alpha": 3.0, "beta": 3.0},
     "AID-O, explored": {"kind": "outer", "coefficients": "explore"},
 }
 DI = "DI: prompt switched"
@@ -80,8 +82,23 @@ def denoising_interpolation(
     return np.concatenate(frames, axis=1)
 
 
+def fidelity(seen: np.ndarray) -> np.ndarray:
+    """KID of all frames between to all ends, as what each sequence (e,) has to say of it; of features (e, n, d).
+
+    The mean is the jackknife's estimate, and its interval follows from these values as if it were theirs.
+    Source: Tukey's pseudo-values.
+    """
+
+    def of(rows: np.ndarray) -> float:
+        ends, between = (x.reshape(-1, x.shape[-1]) for x in (rows[:, [0, -1]], rows[:, 1:-1]))
+        return kid(ends, between)
+
+    count = len(seen)
+    return count * of(seen) - (count - 1) * np.array([of(np.delete(seen, i, axis=0)) for i in range(count)])
+
+
 def interpolating(experiment: Experiment, progress: Progress) -> dict[str, dict[str, np.ndarray]]:
-    """By method: smoothness and consistency (e,) of sequences, and `kid` () of what is between to the ends."""
+    """By method: smoothness and consistency of sequences and `fidelity` to their ends, (e,) each."""
     pipe, judge, count = experiment.pipe, experiment.judge, len(experiment.captions)
     starts, ends = prompt_pairs(count)
     shared = {"num_inference_steps": _STEPS, "guidance_scale": _GUIDANCE, "warmup_ratio": 1.0, "seed": range(count)}
@@ -99,11 +116,10 @@ def interpolating(experiment: Experiment, progress: Progress) -> dict[str, dict[
             seen = judge.embed_images(pictures.reshape(-1, *pictures.shape[2:])).reshape(*pictures.shape[:2], -1)
             apart = 1 - (seen[:, :-1] * seen[:, 1:]).sum(axis=-1)
             scores = [sequence_scores(np.maximum(row, 0)) for row in apart]
-            ends, between = seen[:, [0, -1]], seen[:, 1:-1]
             return {
                 "smoothness": [own.smoothness for own in scores],
                 "consistency": [own.consistency for own in scores],
-                "kid": float(kid(*(x.reshape(-1, x.shape[-1]) for x in (ends, between)))),
+                "fidelity": (1000 * fidelity(seen)).tolist(),
             }
 
         question = ["interpolating", name, count, _STEPS, _GUIDANCE, _FRAMES, pipe.dtype]
@@ -115,17 +131,19 @@ def interpolating(experiment: Experiment, progress: Progress) -> dict[str, dict[
 
 def interpolating_markdown(results: Mapping[str, Mapping[str, np.ndarray]]) -> str:
     """A table of them; intervals are of the paired differences to the first row."""
-    lines = ["| method | smoothness | consistency (lower is closer) | KID x 1000 |", "|---" * 4 + "|"]
+    measures = "smoothness", "consistency", "fidelity"
+    lines = ["| method | smoothness (higher is better) | consistency (lower) | KID x 1000 (lower) |", "|---" * 4 + "|"]
     base = next(iter(results.values()))
     for name, scores in results.items():
         cells = []
-        for measure in ("smoothness", "consistency"):
+        for measure in measures:
             low, high = interval(scores[measure] - base[measure])
             apart = "" if scores is base else f" [{low:+.3f}, {high:+.3f}]{'*' * (low > 0 or high < 0)}"
             cells.append(f"{scores[measure].mean():.3f}{apart}")
-        lines.append(f"| {name} | {' | '.join(cells)} | {1000 * float(scores['kid']):.1f} |")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     legend = (
         "Distances are 1 - the judge's cosine; in brackets the 95 % bootstrap interval of the paired difference to the "
-        "first row, with a * where it excludes 0. KID is between all ends and all frames between."
+        "first row, with a * where it excludes 0. KID is of all frames between to all ends; its values a pair are the "
+        "jackknife's."
     )
     return "\n".join(lines) + f"\n\n{legend}\n"

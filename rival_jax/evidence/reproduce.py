@@ -11,6 +11,7 @@ from rival_jax.evidence.concepts import concepts, concepts_markdown
 from rival_jax.evidence.editing import editing, editing_markdown
 from rival_jax.evidence.experiment import Experiment
 from rival_jax.evidence.figures import divergence_charts, divergence_curves, guidance_sheet
+from rival_jax.evidence.interpolating import interpolating, interpolating_markdown
 from rival_jax.evidence.quality import PROMPTS, quality
 from rival_jax.evidence.returning import returning, returning_markdown
 from rival_jax.evidence.settings import PAPER_STEPS, TABLES
@@ -66,6 +67,9 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
             tables.append(drawn + editing_markdown(editing(experiment, progress)))
         elif name == "concepts":
             tables.append(f"Means over concepts, {networks}.\n\n" + concepts_markdown(concepts(experiment, progress)))
+        elif name == "interpolation":
+            drawn = f"{args.exemplars} pairs of prompts, {networks}.\n\n"
+            tables.append(drawn + interpolating_markdown(interpolating(experiment, progress)))
         elif name == "quality":
             tables.append(quality_conditions + quality_markdown(quality(experiment, args.photos, progress)))
         else:

@@ -52,10 +52,12 @@ def adapted(
     if is_scaled and start is not None:
         raise InputError("image_start is given, but with scale_control only image_end is shown; leave it out.")
     checks.finite("ip_adapter_scale", scale)
-    size = adapter.encoder.config.image_size
-    shown = [None if given is None else resized(load_whole(given), size) for given in (start, end)]
-    for name, pixels in zip(("image_start", "image_end"), shown, strict=True):
-        if pixels is not None and len(pixels) not in (1, pairs):
-            raise InputError(f"{name} has {len(pixels)} pictures for {pairs} sequences; give one, or one a sequence.")
-    first, last = (None if x is None else np.broadcast_to(x, (pairs, *x.shape[1:])) for x in shown)
-    return Adapted(adapter, first, last, float(scale), is_scaled)
+
+    def pixels(name: str, given) -> np.ndarray:
+        found = resized(load_whole(given), adapter.encoder.config.image_size)
+        if len(found) not in (1, pairs):
+            raise InputError(f"{name} has {len(found)} pictures for {pairs} sequences; give one, or one a sequence.")
+        return np.broadcast_to(found, (pairs, *found.shape[1:]))
+
+    first = None if start is None else pixels("image_start", start)
+    return Adapted(adapter, first, pixels("image_end", end), float(scale), is_scaled)
