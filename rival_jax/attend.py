@@ -16,7 +16,10 @@ from rival_jax.kernels import KeysValues, attention
 from rival_jax.models.attention import Attend, Attention, Plain, plain
 from rival_jax.options import Backend, Kind
 
-__all__ = ["Between", "FromKept", "FromReference", "Keep", "Plain", "WithPictures", "plain"]
+__all__ = ["Between", "FromKept", "FromMaps", "FromReference", "Keep", "Plain", "WithPictures", "plain"]
+
+_MOST_POSITIONS = 32**2
+"""Of a layer whose maps of positions are taken over; finer ones keep their own."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,44 @@ class Between:
 
 
 @dataclass(frozen=True)
+class FromMaps:
+    """Attention in which rows of the target's half weigh their own values as the reference row weighs its own.
+
+    The rows of a call are groups of the reference, n of the target's half and n of the negative one; the reference and
+    the negative half attend to themselves.
+
+    words_gm: which of the reference's m tokens each token of the target stands for, -1 for those that are new and
+    keep their weights. positions: whether maps of positions are the reference's too, up to 32 x 32.
+    Source: Prompt-to-Prompt, section 3.2 (https://arxiv.org/abs/2208.01626).
+    """
+
+    words_gm: jax.Array
+    positions: bool
+    backend: Backend | None = None
+
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: KeysValues | None) -> jax.Array:
+        plainly = Plain(self.backend)(layer, x_bsd, text)
+        if text is None and not (self.positions and x_bsd.shape[1] <= _MOST_POSITIONS):
+            return plainly
+
+        def grouped(rows: jax.Array) -> jax.Array:
+            return rows.reshape(len(self.words_gm), -1, *rows.shape[1:])
+
+        q_grshk, (k_grmhk, v_grmhk) = grouped(layer.q(x_bsd)), map(grouped, layer.kv(x_bsd) if text is None else text)
+        alone = grouped(plainly)
+        target = slice(1, 1 + alone.shape[1] // 2)
+        weights = _weights(q_grshk[:, :1], k_grmhk[:, :1])
+        if text is not None:
+            words = self.words_gm[:, None, None, None]
+            taken = jnp.take_along_axis(weights, jnp.maximum(words, 0), axis=-1)
+            weights = jnp.where(words >= 0, taken, _weights(q_grshk[:, target], k_grmhk[:, target]))
+        values = v_grmhk[:, target]
+        weights = jnp.broadcast_to(weights, (*values.shape[:2], *weights.shape[2:])).astype(values.dtype)
+        read = jnp.einsum("grhsm,grmhk->grshk", weights, values)
+        return _rows(jnp.concatenate([alone[:, :1], read, alone[:, target.stop :]], axis=1))
+
+
+@dataclass(frozen=True)
 class WithPictures:
     """Cross-attention that reads pictures beside prompts: what is attended to of both is added.
 
@@ -169,6 +210,12 @@ def between(
     if own is not None:
         context = jax.tree.map(lambda *pair: jnp.concatenate(pair, axis=2), own, context)
     return attention(q_grshk, own=context, backend=backend)
+
+
+def _weights(q_grshk: jax.Array, k_grmhk: jax.Array) -> jax.Array:
+    """What positions s make of keys m: (g, r, h, s, m) float32."""
+    scores = jnp.einsum("grshk,grmhk->grhsm", q_grshk, k_grmhk, preferred_element_type=jnp.float32)
+    return jax.nn.softmax(scores * q_grshk.shape[-1] ** -0.5, axis=-1)
 
 
 def _rows(x_grshk: jax.Array) -> jax.Array:

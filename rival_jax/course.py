@@ -35,7 +35,7 @@ class Control:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["chain", "told", "guidance", "kept", "hole", "null", "controls", "between", "own", "scales"],
+    data_fields=["chain", "told", "guidance", "kept", "hole", "null", "controls", "between", "own", "scales", "words"],
     meta_fields=["solver", "plain_pictures"],
 )
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Course:
     own: (e, n, ...) of each variation in place of the target prompt.
     scales: weights of an IP-Adapter's pictures where there are such: of two ends (e, 2), and of variations (e, n).
     plain_pictures: whether each row attends to its pictures alone, whatever prompts are attended to by.
+    words: (e, m) int32, which of the source prompt's tokens each of the target's stands for, or -1.
     solver: "ddim", or "dpm++" (DPM-Solver++, second order).
     """
 
@@ -69,6 +70,7 @@ class Course:
     own: Conditioning | None = None
     scales: tuple[jax.Array | np.ndarray, jax.Array | np.ndarray] | None = None
     plain_pictures: bool = False
+    words: jax.Array | np.ndarray | None = None
 
     @property
     def steps(self) -> int:
@@ -94,7 +96,7 @@ class Course:
         control = Control(BY_EXEMPLAR, SAME)  # pyright: ignore[reportArgumentType]
         arrays = (CHAIN, BY_EXEMPLAR, BY_VARIATION, CHAIN, BY_EXEMPLAR, CHAIN)
         more = ((control,) * len(self.controls), self.solver, BY_VARIATION, BY_VARIATION)
-        more += (self.scales and (BY_EXEMPLAR, BY_VARIATION), self.plain_pictures)
+        more += (self.scales and (BY_EXEMPLAR, BY_VARIATION), self.plain_pictures, BY_EXEMPLAR)
         return Course(*arrays, *more)  # pyright: ignore[reportArgumentType]
 
 

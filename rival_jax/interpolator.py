@@ -18,9 +18,10 @@ from rival_jax.codec import decode
 from rival_jax.conditioning import Conditioning
 from rival_jax.errors import InputError
 from rival_jax.generation import generate
-from rival_jax.interpolation.adapted import adapted
+from rival_jax.interpolation.adapted import Adapted, adapted
 from rival_jax.interpolation.choosing import Frame, Frames, chooser
-from rival_jax.interpolation.journey import Journey, end_alone, frames_between
+from rival_jax.interpolation.journey import Journey, end_alone, end_edited, frames_between
+from rival_jax.interpolation.prompt_to_prompt import counterparts, edited_stages
 from rival_jax.interpolation.request import Distance, InterpolationRequest
 from rival_jax.interpolation.sequence import Interpolation
 from rival_jax.inverter import Inverter
@@ -61,6 +62,7 @@ class Interpolator(Inverter):
         image_end=None,
         ip_adapter_scale: float = 1.0,
         scale_control: bool = False,
+        prompt_to_prompt: bool = False,
         *,
         progress: Progress = silent,
     ) -> Interpolation:
@@ -93,6 +95,8 @@ class Interpolator(Inverter):
                 Without image_start it is shown nothing there.
             ip_adapter_scale: weight of what it is shown.
             scale_control: show image_end to all frames, with a weight that grows from 0 to 1.
+            prompt_to_prompt: the end is the start, edited: `end` says what it then shows, it is drawn from the start's
+                noise with the start's attention maps, and coefficients are levels of editing.
             progress: called with (stage, steps done, steps in all).
 
         Raises InputError for any argument out of its range, before anything is computed.
@@ -112,6 +116,7 @@ class Interpolator(Inverter):
         guidance = np.maximum(checks.guidance(guidance_scale, pairs, 1), 1)
         seeds = checks.seeds(seed, pairs)
         shown = adapted(ip_adapter, image_start, image_end, ip_adapter_scale, scale_control, self.unet.config, pairs)
+        words = self._words(prompts, chains, shown) if prompt_to_prompt else None
         choose = chooser(asked, pairs, sum(count for stage, count in plan if stage.kind))
         with self.precision():
             told = Conditioning.stacked([self.embed(texts, size) for texts in prompts])
@@ -122,7 +127,7 @@ class Interpolator(Inverter):
             noise = next((jnp.asarray(chain.latents[-1]) for chain in chains if chain), None)
             if noise is None:
                 noise = initial_latents(blank[0, :, 0], jnp.asarray(seeds), initial="random", num_variations=1)[:, 0]
-            journey = replace(journey, latents=self._ends(journey, chains, noise, progress))
+            journey = self._with_ends(journey, chains, noise, words, progress)
             ends = _frames(np.asarray(decode(self.vae, journey.latents[0])), journey.latents[0])
             return choose(ends, partial(self._between, journey, plan), progress)
 
@@ -140,25 +145,47 @@ class Interpolator(Inverter):
         self.schedule.timesteps(steps)
         return size, steps
 
-    def _ends(self, journey: Journey, chains: list[Chain | None], noise: jax.Array, progress: Progress) -> jax.Array:
-        """Latents (T + 1, E, 2, h, w, c) of both ends: a chain's own, or what is drawn of a prompt from the noise."""
-        plan = [(Stage("plain", "none", 0, self.attention), len(journey.latents) - 1)]
-        sides = []
+    def _words(self, prompts: list[tuple[str, ...]], chains: list[Chain | None], shown: Adapted | None) -> np.ndarray:
+        """Which of the start's tokens the end's stand for. Raises InputError for what cannot be edited."""
+        if chains[1] is not None:
+            raise InputError("prompt_to_prompt edits the start; give a prompt as the end, not a chain.")
+        if shown is not None:
+            raise InputError("prompt_to_prompt and ip_adapter do not go together; give one of them.")
+        start, end = map(self.conditioner.first.tokenizer, prompts[:2])
+        return counterparts(start, end)
+
+    def _with_ends(
+        self,
+        journey: Journey,
+        chains: list[Chain | None],
+        noise: jax.Array,
+        words: np.ndarray | None,
+        progress: Progress,
+    ) -> Journey:
+        """The same with both ends' latents: a chain's own, or what is drawn of a prompt from the noise."""
+        steps = len(journey.latents) - 1
         for side, chain in enumerate(chains):
             seen: list[jax.Array] = []
-            if chain is None:
+            if chain is not None:
+                latents = jnp.asarray(chain.latents)
+            else:
+                plan = [(Stage("plain", "none", 0, self.attention), steps)]
+                course = end_alone(journey, side=side)
+                if side and words is not None:
+                    plan, course = edited_stages(steps, self.attention), end_edited(journey, jnp.asarray(words))
                 generate(
                     (self.unet,),
                     self.schedule,
-                    end_alone(journey, side=side),
+                    course,
                     noise[:, None],
                     plan,
                     progress=progress,
                     watch=lambda _, latents, seen=seen: seen.append(latents[:, 0]),
                     once=self.stands_in,
                 )
-            sides.append(jnp.asarray(chain.latents) if chain else jnp.stack(seen[::-1]))
-        return jnp.stack(sides, axis=2)
+                latents = jnp.stack(seen[::-1])
+            journey = replace(journey, latents=jnp.asarray(journey.latents).at[:, :, side].set(latents))
+        return journey
 
     def _between(self, journey: Journey, plan: Stages, coefficients: np.ndarray, progress: Progress) -> Frames:
         """Frames at coefficients (E, m), above 0 and below 1."""

@@ -122,7 +122,7 @@ def descend(
         def step(state, t):
             x, level = state.x, known.levels[t]
             kept = jax.tree.map(lambda x: x[t - 1], course.kept)
-            attend, prefix = stage.attend(layout, kept, course.between)
+            attend, prefix = stage.attend(layout, kept, course.between, course.words)
             if course.scales is not None:
                 ends, own = course.scales
                 scales = layout.join(ends[:, : stage.references], jnp.stack([own, own], axis=1))

@@ -67,18 +67,19 @@ def denoising_interpolation(
 
         seeds = jnp.arange(pairs, dtype=jnp.uint32)
         noise = initial_latents(jnp.zeros((pairs, *shape)), seeds, initial="random", num_variations=1)
-        seen: list[jax.Array] = []
-        networks, first, last = (pipe.unet,), course(starts), course(ends)
-        generate(
-            networks, pipe.schedule, first, noise, [(plan, steps)], progress=silent, watch=lambda _, x: seen.append(x)
-        )
-        frames = []
+
+        def drawn(own: Course, latents: jax.Array, count: int) -> list[jax.Array]:
+            """Latents at each of so many steps, the first ones too."""
+            seen: list[jax.Array] = []
+            watch = lambda _, x: seen.append(x)  # noqa: E731
+            generate((pipe.unet,), pipe.schedule, own, latents, [(plan, count)], progress=silent, watch=watch)
+            return seen
+
+        seen, last, frames = drawn(course(starts), noise, steps), course(ends), []
         for t in coefficients:
             switched = math.ceil(steps * (1 - t))
-            latents = seen[switched]
-            if left := steps - switched:
-                latents = generate(networks, pipe.schedule, last, latents, [(plan, left)], progress=silent)
-            frames.append(np.asarray(decode(pipe.vae, latents)))
+            final = drawn(last, seen[switched], steps - switched)[-1]
+            frames.append(np.asarray(decode(pipe.vae, final)))
     return np.concatenate(frames, axis=1)
 
 

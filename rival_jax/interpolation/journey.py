@@ -77,6 +77,14 @@ class Journey:
     pictures: Pictures | None = None
 
 
+@jax.jit
+def end_edited(journey: Journey, words_em: jax.Array) -> Course:
+    """The course of the end as the start, edited; `words_em` says which of the start's tokens its own stand for."""
+    start, end, negative = (jax.tree.map(lambda x, i=i: x[:, i], journey.told) for i in range(3))
+    told = Conditioning.stacked([start, negative, end, negative])
+    return Course(jnp.asarray(journey.latents)[:, :, 0], told, journey.guidance, words=words_em)
+
+
 @partial(jax.jit, static_argnames="side")
 def end_alone(journey: Journey, *, side: int) -> Course:
     """The course of the start (side 0) or the end (1), drawn alone."""
