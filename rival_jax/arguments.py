@@ -15,12 +15,9 @@ from rival_jax.options import (
     NUM_INFERENCE_STEPS,
     Align,
     Backend,
-    Choice,
     DType,
     Initial,
-    Kind,
     Reference,
-    SlerpAxis,
     Solver,
     TimestepConvention,
     Topic,
@@ -182,66 +179,6 @@ class Inpaint(Vary):
 
     mask: UseAppendAction[tuple[Path, ...]] = ()
     """A black and white picture of the photo's size: white is filled. Once for all photos, or once a photo."""
-
-
-@dataclass(frozen=True)
-class Interpolate:
-    """Draw a sequence of pictures from one prompt to another, or from one photo to another.
-
-    For example: rival interpolate --start "a red ball on green grass" --end "a blue car on yellow sand" --out out/
-    """
-
-    photos: Annotated[Positional[tuple[Path, ...]], arg(metavar="[START [END]]", help_behavior_hint="")] = ()
-    """Photos that the sequence starts with, and ends with; without one, what is drawn of the prompt."""
-    start: str = ""
-    """What the start shows."""
-    end: str = ""
-    """What the end shows."""
-    num_frames: Annotated[int, arg(aliases=["-n"])] = 7
-    """Pictures in all, the two ends included; 3 or more."""
-    guide_prompt: Annotated[str | None, arg(help_behavior_hint="")] = None
-    """What the pictures between shall show; by default a mixture of both ends."""
-    negative_prompt: str = ""
-    """What they must not show."""
-    out: Path = Path("out")
-    """Folder for the frames, the strip and run.json. Nothing in it is overwritten."""
-    animation: Annotated[Literal["gif", "mp4"] | None, arg(metavar="gif|mp4", help_behavior_hint="")] = None
-    """Write the frames as one moving picture too; mp4 needs ffmpeg."""
-    model: ModelName = "tiny"
-    """The embedded model, a checkpoint in the diffusers layout or in one file, or a hub id."""
-    model_config: ModelConfig = None
-    """Of a checkpoint in one file: where its configs and tokenizer are."""
-    dtype: Precision = None
-    """Type of weights and arithmetic; by default what suits the device."""
-    attention: Kernel = None
-    """How attention is computed; by default what suits device, dtype and size."""
-    num_inference_steps: int = NUM_INFERENCE_STEPS
-    """Steps of generation, and of photos' inversion."""
-    guidance_scale: float = 7.5
-    """Weight of the prompts."""
-    kind: Kind = "outer"
-    """What is mixed: what attention makes of either end, or their keys and values."""
-    fused: bool = True
-    """Whether pictures between the ends attend to themselves beside."""
-    warmup_ratio: float = 0.5
-    """0 to 1; the share of the steps, from the first, in which attention is mixed."""
-    coefficients: Choice = "explore"
-    """How the pictures between are found: drawn where the sequence jumps most, then the most even chosen; by a search
-    for the Beta distribution that spaces three evenly; or of the Beta distribution that is given."""
-    alpha: float = 3.0
-    """Above 0; of the Beta distribution. Larger draws pictures to the end."""
-    beta: float = 3.0
-    """Above 0; of the Beta distribution. Larger draws pictures to the start."""
-    exploration_size: int = 16
-    """Pictures that are drawn to choose from."""
-    seed: int = 0
-    """0 to 4294967295."""
-    slerp_axis: SlerpAxis = "width"
-    """What of the noise is one vector: each row (the authors'), or all of it."""
-    height: Side = None
-    """Height of the pictures; by default the model's own."""
-    width: Side = None
-    """Width of the pictures; by default the model's own."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from rival_jax.arguments import (
     Generate,
     Info,
     Inpaint,
-    Interpolate,
     LearnConcept,
     Programs,
     Reproduce,
@@ -32,6 +31,7 @@ from rival_jax.arguments import (
     Warmup,
 )
 from rival_jax.errors import InputError, JobError
+from rival_jax.interpolation.arguments import Interpolate
 from rival_jax.jobs.command import Action, Augment, parse, perform
 
 
@@ -106,7 +106,7 @@ def _run(command: Command, console: Console) -> None:
     elif isinstance(command, Vary):
         _draw(command, console)
     elif isinstance(command, Interpolate):
-        from rival_jax.sequences import interpolate
+        from rival_jax.interpolation.run import interpolate
 
         with shown_on(console) as progress:
             files = interpolate(command, progress)

@@ -22,12 +22,12 @@ from rival_jax.interpolation.adapted import Adapted, adapted
 from rival_jax.interpolation.choosing import Frame, Frames, chooser
 from rival_jax.interpolation.journey import Journey, end_alone, end_edited, frames_between
 from rival_jax.interpolation.prompt_to_prompt import counterparts, edited_stages
-from rival_jax.interpolation.request import Distance, InterpolationRequest
+from rival_jax.interpolation.request import Distance, InterpolationRequest, mixing_steps
 from rival_jax.interpolation.sequence import Interpolation
 from rival_jax.inverter import Inverter
 from rival_jax.ip_adapter import IPAdapter
 from rival_jax.metrics.judge import Judge
-from rival_jax.options import NUM_INFERENCE_STEPS, Choice, Kind, SlerpAxis
+from rival_jax.options import NUM_INFERENCE_STEPS, Align, Choice, Kind, SlerpAxis
 from rival_jax.stages import Stage, Stages
 from rival_jax.steps import Progress, silent
 
@@ -54,6 +54,8 @@ class Interpolator(Inverter):
         exploration_size: int = 16,
         seed: int | Sequence[int] = 0,
         slerp_axis: SlerpAxis = "width",
+        align: Align = "none",
+        t_early: float = 300,
         distance: Distance | None = None,
         height: int | None = None,
         width: int | None = None,
@@ -88,6 +90,9 @@ class Interpolator(Inverter):
             exploration_size: n or more.
             seed: 0 ... 2**32 - 1; one, or one a pair.
             slerp_axis: what of a latent is one vector: "width", or "flat" for all of it.
+            align: "latent" holds the latents' statistics to a mixture of both ends' while t > t_early, as `vary` does
+                to a photo's; "none" leaves them.
+            t_early: a timestep, 0 ... 1000.
             distance: between pictures, such as LPIPS; None is the cosine distance of the embedded CLIP.
             height, width: of the pictures, in pixels; None is the chains', or the model's own size.
             ip_adapter: what shows the model pictures as conditions, beside the prompts.
@@ -104,20 +109,20 @@ class Interpolator(Inverter):
             and alone, and frames between them read what they were at each step.
         """
         asked = InterpolationRequest(
-            *(num_frames, guide_prompt, kind, fused, warmup_ratio),
-            *(coefficients, alpha, beta, exploration_size, slerp_axis, distance or Judge.from_pretrained().distance),
+            *(num_frames, guide_prompt, kind, fused, warmup_ratio, coefficients, alpha, beta),
+            *(exploration_size, slerp_axis, align, t_early, distance or Judge.from_pretrained().distance),
         )
         asked.check()
         prompts, chains = _conditions(start, end)
         size, steps = self._dimensions(chains, num_inference_steps, height, width)
-        pairs, plan = len(prompts[0]), asked.stages(steps, self.attention)
+        pairs, plan = len(prompts[0]), asked.stages(self.schedule.timesteps(steps), self.attention)
         prompts.append(checks.per_exemplar("negative_prompt", negative_prompt, pairs))
         guide = None if guide_prompt is None else checks.per_exemplar("guide_prompt", guide_prompt, pairs)
         guidance = np.maximum(checks.guidance(guidance_scale, pairs, 1), 1)
         seeds = checks.seeds(seed, pairs)
         shown = adapted(ip_adapter, image_start, image_end, ip_adapter_scale, scale_control, self.unet.config, pairs)
         words = self._words(prompts, chains, shown) if prompt_to_prompt else None
-        choose = chooser(asked, pairs, sum(count for stage, count in plan if stage.kind))
+        choose = chooser(asked, pairs, mixing_steps(plan))
         with self.precision():
             told = Conditioning.stacked([self.embed(texts, size) for texts in prompts])
             middle = None if guide is None else self.embed(guide, size)
@@ -142,7 +147,6 @@ class Interpolator(Inverter):
         for chain in found:
             own = {"num_inference_steps": num_inference_steps if chain is found[0] else steps}
             checks.chain(chain, self.latent_shape(*size), **own, height=height, width=width)
-        self.schedule.timesteps(steps)
         return size, steps
 
     def _words(self, prompts: list[tuple[str, ...]], chains: list[Chain | None], shown: Adapted | None) -> np.ndarray:

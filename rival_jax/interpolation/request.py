@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from rival_jax import checks
 from rival_jax.errors import InputError
 from rival_jax.interpolation.coefficients import beta_coefficients, check_shape
 from rival_jax.interpolation.mixing import warmup_steps
-from rival_jax.options import CHOICES, KINDS, SLERP_AXES, Backend, Choice, Kind, SlerpAxis
+from rival_jax.options import CHOICES, KINDS, SLERP_AXES, Align, Backend, Choice, Kind, SlerpAxis
 from rival_jax.stages import Stage, Stages
 
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """How different pictures (n, H, W, 3) uint8 are from as many others: (n,), 0 or more."""
+
+_ALIGNS = ("none", "latent")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class InterpolationRequest:
     beta: float
     exploration_size: int
     slerp_axis: SlerpAxis
+    align: Align
+    t_early: float
     distance: Distance
 
     def check(self) -> None:
@@ -45,6 +50,8 @@ class InterpolationRequest:
             )
         checks.choice("kind", self.kind, KINDS)
         checks.choice("slerp_axis", self.slerp_axis, SLERP_AXES)
+        checks.choice("align", self.align, _ALIGNS)
+        checks.finite("t_early", self.t_early)
         check_shape(self.alpha, self.beta)
         if not checks.is_number(self.warmup_ratio) or not 0 <= self.warmup_ratio <= 1:
             raise InputError(f"warmup_ratio is {self.warmup_ratio!r}, but must be from 0 to 1.")
@@ -77,9 +84,20 @@ class InterpolationRequest:
             raise InputError("coefficients must rise from 0 to 1, and those between the ends lie within.")
         return rows
 
-    def stages(self, num_inference_steps: int, backend: Backend | None) -> Stages:
-        """The plan for the frames between the ends. Source: AID's warm-up."""
-        first = warmup_steps(num_inference_steps, self.warmup_ratio)
-        mixing = Stage("concat" if self.fused else "replace", "none", 2, backend, self.kind)
-        plan = [(mixing, first), (Stage("plain", "none", 0, backend), num_inference_steps - first)]
-        return [(stage, count) for stage, count in plan if count]
+    def stages(self, timesteps: np.ndarray, backend: Backend | None) -> Stages:
+        """The plan for the frames between the ends. Source: AID's warm-up; RIVAL Eq. 7-8 (t > t_early aligns)."""
+        first = warmup_steps(len(timesteps), self.warmup_ratio)
+
+        def stage(number: int, timestep: int) -> Stage:
+            aligned = self.align if timestep > self.t_early else "none"
+            if number < first:
+                return Stage("concat" if self.fused else "replace", aligned, 2, backend, self.kind)
+            return Stage("plain", aligned, 0, backend)
+
+        each = (stage(number, timestep) for number, timestep in enumerate(timesteps[::-1].tolist()))
+        return [(key, len(list(group))) for key, group in groupby(each)]
+
+
+def mixing_steps(plan: Stages) -> int:
+    """In how many steps of it attention is interpolated."""
+    return sum(count for stage, count in plan if stage.kind)

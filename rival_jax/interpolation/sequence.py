@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from rival_jax import checks
+from rival_jax.metrics.judge import Judge
 from rival_jax.metrics.sequences import SequenceScores, sequence_scores
 from rival_jax.shapes import VariationLatents, VariationPixels
 
@@ -32,6 +35,19 @@ class Interpolation:
     def scores(self) -> list[SequenceScores]:
         """Smoothness and consistency of each sequence."""
         return [sequence_scores(own) for own in self.distances]
+
+    def closest(self, prompts: str | Sequence[str], judge: Judge | None = None) -> np.ndarray:
+        """Which frame, 0 ... n - 1, of each sequence (E,) shows a prompt best: one for all, or one a sequence.
+
+        judge: a CLIP; None is the embedded one, which knows drawings only. With a guide prompt that has the components
+        of both ends, this is the composition.
+
+        Raises InputError for another number of prompts. Source: PAID, compositional generation.
+        """
+        judge, (e, n) = judge or Judge.from_pretrained(), self.images.shape[:2]
+        texts = judge.embed_texts(checks.per_exemplar("prompts", prompts, e))
+        seen = judge.embed_images(self.images.reshape(e * n, *self.images.shape[2:])).reshape(e, n, -1)
+        return np.einsum("end,ed->en", seen, texts).argmax(axis=1)
 
     @property
     def pil(self) -> list[list[Image.Image]]:
