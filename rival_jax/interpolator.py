@@ -17,7 +17,7 @@ from rival_jax.chain import Chain
 from rival_jax.codec import decode
 from rival_jax.conditioning import Conditioning
 from rival_jax.errors import InputError
-from rival_jax.generation import generate
+from rival_jax.generation import generate, trajectory
 from rival_jax.interpolation.adapted import Adapted, adapted
 from rival_jax.interpolation.choosing import Frame, Frames, chooser
 from rival_jax.interpolation.journey import Journey, end_alone, end_edited, frames_between
@@ -169,25 +169,14 @@ class Interpolator(Inverter):
         """The same with both ends' latents: a chain's own, or what is drawn of a prompt from the noise."""
         steps = len(journey.latents) - 1
         for side, chain in enumerate(chains):
-            seen: list[jax.Array] = []
             if chain is not None:
                 latents = jnp.asarray(chain.latents)
             else:
-                plan = [(Stage("plain", "none", 0, self.attention), steps)]
-                course = end_alone(journey, side=side)
+                plan, course = [(Stage("plain", "none", 0, self.attention), steps)], end_alone(journey, side=side)
                 if side and words is not None:
                     plan, course = edited_stages(steps, self.attention), end_edited(journey, jnp.asarray(words))
-                generate(
-                    (self.unet,),
-                    self.schedule,
-                    course,
-                    noise[:, None],
-                    plan,
-                    progress=progress,
-                    watch=lambda _, latents, seen=seen: seen.append(latents[:, 0]),
-                    once=self.stands_in,
-                )
-                latents = jnp.stack(seen[::-1])
+                ways = {"progress": progress, "once": self.stands_in}
+                latents = trajectory((self.unet,), self.schedule, course, noise[:, None], plan, **ways)[:, :, 0]
             journey = replace(journey, latents=jnp.asarray(journey.latents).at[:, :, side].set(latents))
         return journey
 

@@ -19,6 +19,7 @@ Latents = Float[jax.Array, "b y x c"]
 
 ExemplarLatents = Float[jax.Array, "e y x c"]
 VariationLatents = Float[jax.Array, "e n y x c"]
+Trajectory = Float[jax.Array, "t e n y x c"]
 ChainLatents = Float[jax.Array | np.ndarray, "t e y x c"]
 EndsLatents = Float[jax.Array | np.ndarray, "t e 2 y x c"]
 """Of the starts and the ends of interpolations."""

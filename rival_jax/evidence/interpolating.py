@@ -15,7 +15,7 @@ from rival_jax.codec import decode
 from rival_jax.conditioning import Conditioning
 from rival_jax.course import Course
 from rival_jax.evidence.experiment import Experiment
-from rival_jax.generation import generate
+from rival_jax.generation import trajectory
 from rival_jax.metrics.kid import kid
 from rival_jax.metrics.sequences import sequence_scores
 from rival_jax.metrics.statistics import interval
@@ -68,17 +68,13 @@ def denoising_interpolation(
         seeds = jnp.arange(pairs, dtype=jnp.uint32)
         noise = initial_latents(jnp.zeros((pairs, *shape)), seeds, initial="random", num_variations=1)
 
-        def drawn(own: Course, latents: jax.Array, count: int) -> list[jax.Array]:
-            """Latents at each of so many steps, the first ones too."""
-            seen: list[jax.Array] = []
-            watch = lambda _, x: seen.append(x)  # noqa: E731
-            generate((pipe.unet,), pipe.schedule, own, latents, [(plan, count)], progress=silent, watch=watch)
-            return seen
+        def drawn(own: Course, latents: jax.Array, count: int) -> jax.Array:
+            return trajectory((pipe.unet,), pipe.schedule, own, latents, [(plan, count)], progress=silent)
 
         seen, last, frames = drawn(course(starts), noise, steps), course(ends), []
         for t in coefficients:
             switched = math.ceil(steps * (1 - t))
-            final = drawn(last, seen[switched], steps - switched)[-1]
+            final = drawn(last, seen[steps - switched], steps - switched)[0]
             frames.append(np.asarray(decode(pipe.vae, final)))
     return np.concatenate(frames, axis=1)
 

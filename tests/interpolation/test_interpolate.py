@@ -159,6 +159,8 @@ def test_from_photo_to_photo_and_to_a_prompt(pipe, photos):
         ({"beta": float("nan")}, "beta is nan, but must be"),
         ({"warmup_ratio": 1.5}, "warmup_ratio is 1.5, but must be from 0 to 1"),
         ({"kind": "middle"}, "kind is 'middle'; accepted: 'outer', 'inner'"),
+        ({"align": "noise"}, "align is 'noise'; accepted: 'none', 'latent'"),
+        ({"t_early": float("nan")}, "t_early is nan"),
         ({"slerp_axis": "height"}, "slerp_axis is 'height'; accepted: 'width', 'flat'"),
         ({"exploration_size": 3}, "exploration_size is 3, but must be at least num_frames, 4"),
         ({"coefficients": "search", "warmup_ratio": 0.0}, "have more steps interpolate"),
@@ -181,6 +183,28 @@ def test_chains_that_do_not_go_together(pipe, photos, chain):
         pipe.interpolate(chain, pipe.invert(photos, "", 3), 3)
     with pytest.raises(InputError, match="num_inference_steps is 5, but the chain was inverted with 4"):
         pipe.interpolate(chain, "a car", 3, num_inference_steps=5)
+
+
+def test_statistics_between_the_ends(draw):
+    """Aligned to the last step, a frame's channels have the mean and the deviation that lie between the ends'."""
+    settings = {"align": "latent", "t_early": 0}
+    both = [draw(**settings).latents, draw(**settings, warmup_ratio=0.0).latents]
+    for latents in both:
+        for measured in (latents.mean(axis=(2, 3)), latents.std(axis=(2, 3), ddof=1)):
+            for n, t in enumerate(T):
+                np.testing.assert_allclose(
+                    measured[:, n], (1 - t) * measured[:, 0] + t * measured[:, -1], rtol=0, atol=1e-4
+                )
+    assert relative(*both) > 1e-3
+    np.testing.assert_array_equal(draw(align="latent", t_early=1000).latents, draw().latents)
+
+
+def test_pairs_in_parts(draw, monkeypatch):
+    """Where memory holds one pair at a time, ends and frames are those of all at once."""
+    ends = ["a red car", "grass"], ["a house", "a blue car"]
+    whole = draw(*ends, seed=[1, 2]).latents
+    monkeypatch.setattr("rival_jax.generation.free_bytes", lambda: 1)
+    assert relative(draw(*ends, seed=[1, 2]).latents, whole) <= 1e-5
 
 
 @pytest.mark.parametrize("guidance", [1.0, 0.5])
