@@ -37,9 +37,21 @@ INPAINT = {"source_prompt": ""}
 Learner = Literal["textual-inversion", "lora", "dreambooth"]
 """How a concept is learnt."""
 
-Topic = Literal["3", "4", "5", "variants", "figures", "quality", "inversion", "editing", "concepts", "interpolation"]
+Topic = Literal[
+    "3",
+    "4",
+    "5",
+    "variants",
+    "figures",
+    "quality",
+    "inversion",
+    "editing",
+    "concepts",
+    "interpolation",
+    "morphing",
+]
 """Tables of the paper's Appendix D, what the paper leaves open, its Fig. 11 and 12, how good the model is, how well
-photos come back, what editing keeps, and whether a learnt concept is drawn."""
+photos come back, what editing keeps, whether a learnt concept is drawn, and how sequences change."""
 
 INITIALS, ALIGNMENTS, REFERENCES = get_args(Initial), get_args(Align), get_args(Reference)
 CONVENTIONS, SOLVERS, KINDS = get_args(TimestepConvention), get_args(Solver), get_args(Kind)

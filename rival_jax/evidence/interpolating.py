@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -15,10 +15,8 @@ from rival_jax.codec import decode
 from rival_jax.conditioning import Conditioning
 from rival_jax.course import Course
 from rival_jax.evidence.experiment import Experiment
+from rival_jax.evidence.sequences import measure_sequences
 from rival_jax.generation import trajectory
-from rival_jax.metrics.kid import kid
-from rival_jax.metrics.sequences import sequence_scores
-from rival_jax.metrics.statistics import interval
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.stages import Stage
 from rival_jax.steps import Progress, silent
@@ -79,23 +77,8 @@ def denoising_interpolation(
     return np.concatenate(frames, axis=1)
 
 
-def fidelity(seen: np.ndarray) -> np.ndarray:
-    """KID of all frames between to all ends, as what each sequence (e,) has to say of it; of features (e, n, d).
-
-    The mean is the jackknife's estimate, and its interval follows from these values as if it were theirs.
-    Source: Tukey's pseudo-values.
-    """
-
-    def of(rows: np.ndarray) -> float:
-        ends, between = (x.reshape(-1, x.shape[-1]) for x in (rows[:, [0, -1]], rows[:, 1:-1]))
-        return kid(ends, between)
-
-    count = len(seen)
-    return count * of(seen) - (count - 1) * np.array([of(np.delete(seen, i, axis=0)) for i in range(count)])
-
-
 def interpolating(experiment: Experiment, progress: Progress) -> dict[str, dict[str, np.ndarray]]:
-    """By method: smoothness and consistency of sequences and `fidelity` to their ends, (e,) each."""
+    """By method: `measure_sequences` of one sequence a pair of prompts, (e,) each."""
     pipe, judge, count = experiment.pipe, experiment.judge, len(experiment.captions)
     starts, ends = prompt_pairs(count)
     shared = {"num_inference_steps": _STEPS, "guidance_scale": _GUIDANCE, "warmup_ratio": 1.0, "seed": range(count)}
@@ -108,39 +91,11 @@ def interpolating(experiment: Experiment, progress: Progress) -> dict[str, dict[
     results = {}
     for number, (name, draw) in enumerate(methods.items(), start=1):
 
-        def measured(draw: Callable[[], np.ndarray] = draw) -> dict:
-            pictures = draw()
-            seen = judge.embed_images(pictures.reshape(-1, *pictures.shape[2:])).reshape(*pictures.shape[:2], -1)
-            apart = 1 - (seen[:, :-1] * seen[:, 1:]).sum(axis=-1)
-            scores = [sequence_scores(np.maximum(row, 0)) for row in apart]
-            return {
-                "smoothness": [own.smoothness for own in scores],
-                "consistency": [own.consistency for own in scores],
-                "fidelity": (1000 * fidelity(seen)).tolist(),
-            }
+        def measured(draw: Callable[[], np.ndarray] = draw) -> dict[str, list[float]]:
+            return measure_sequences(judge, draw())
 
         question = ["interpolating", name, count, _STEPS, _GUIDANCE, _FRAMES, pipe.dtype]
         kept = experiment.store.kept(name, question, measured)
         results[name] = {measure: np.asarray(values) for measure, values in kept.items()}
         progress("interpolation", number, len(methods))
     return results
-
-
-def interpolating_markdown(results: Mapping[str, Mapping[str, np.ndarray]]) -> str:
-    """A table of them; intervals are of the paired differences to the first row."""
-    measures = "smoothness", "consistency", "fidelity"
-    lines = ["| method | smoothness (higher is better) | consistency (lower) | KID x 1000 (lower) |", "|---" * 4 + "|"]
-    base = next(iter(results.values()))
-    for name, scores in results.items():
-        cells = []
-        for measure in measures:
-            low, high = interval(scores[measure] - base[measure])
-            apart = "" if scores is base else f" [{low:+.3f}, {high:+.3f}]{'*' * (low > 0 or high < 0)}"
-            cells.append(f"{scores[measure].mean():.3f}{apart}")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    legend = (
-        "Distances are 1 - the judge's cosine; in brackets the 95 % bootstrap interval of the paired difference to the "
-        "first row, with a * where it excludes 0. KID is of all frames between to all ends; its values a pair are the "
-        "jackknife's."
-    )
-    return "\n".join(lines) + f"\n\n{legend}\n"

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from rival_jax.evidence.interpolating import denoising_interpolation, fidelity, interpolating_markdown, prompt_pairs
+from rival_jax.evidence.interpolating import denoising_interpolation, prompt_pairs
+from rival_jax.evidence.sequences import fidelity, measure_sequences, sequences_markdown
+from rival_jax.metrics.judge import Judge
 from rival_jax.metrics.kid import kid
 
 
@@ -43,6 +45,16 @@ def test_the_table():
         values = np.linspace(0.1, 0.2, 8)
         return {"smoothness": values + shift, "consistency": values, "fidelity": values - shift}
 
-    lines = interpolating_markdown({"TEI": scores(0.0), "AID": scores(0.5)}).splitlines()
+    lines = sequences_markdown({"TEI": scores(0.0), "AID": scores(0.5)}).splitlines()
     assert lines[2] == "| TEI | 0.150 | 0.150 | 0.150 |"
     assert lines[3] == "| AID | 0.650 [+0.500, +0.500]* | 0.150 [+0.000, +0.000] | -0.350 [-0.500, -0.500]* |"
+
+
+def test_measures():
+    """Frames that do not change, and frames that change in colour alone."""
+    still = np.full((3, 4, 16, 16, 3), 100, np.uint8)
+    changing = still + (50 * np.arange(4, dtype=np.uint8))[None, :, None, None, None] * np.uint8([1, 0, 0])
+    found = [measure_sequences(Judge.from_pretrained(), pictures, colours=True) for pictures in (still, changing)]
+    assert found[0]["smoothness"] == [1] * 3 and found[0]["jump"] == [0] * 3 and max(found[0]["consistency"]) < 1e-6
+    np.testing.assert_allclose(found[1]["colour"], 10 * 50 / 255)
+    assert min(found[1]["consistency"]) > 1e-3
