@@ -271,8 +271,8 @@ class Reproduce:
         ),
     ] = ("3",)
     """Tables of the paper's appendix, our variants, Fig. 11 and 12, the model's own figures, how well photos come
-    back, what editing keeps, whether a learnt concept is drawn, or how sequences between prompts (interpolation) or photos
-    (morphing) change; by default Table 3."""
+    back, what editing keeps, whether a learnt concept is drawn, or how sequences between prompts (interpolation) or
+    photos (morphing) change; by default Table 3."""
     out: Path = Path("evidence")
     """Folder for the scores and the tables."""
     exemplars: int = 64
