@@ -6,6 +6,7 @@
 import copy
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 
 import jax
 import numpy as np
@@ -69,23 +70,29 @@ def expected(load: Load, name: str, steps: int, warmup: int, guides: list | None
     return np.stack(made)
 
 
-CASES = [(kind, fused) for kind in ("outer", "inner") for fused in (True, False)]
+def case(name: str, kind: str, fused: bool, steps: int):
+    """Ten steps, five of which mix, of everything with SD and of the default with SDXL; one step, and the others, are
+    slow."""
+    is_quick = steps == 10 and (name == "sd" or (kind, fused) == ("outer", True))
+    label = f"{name}-{'fused' if fused else 'pure'}-{kind}-{steps}"
+    return pytest.param(name, kind, fused, steps, id=label, marks=[] if is_quick else pytest.mark.slow)
 
 
-@pytest.mark.parametrize("name", ["sd", "sdxl"])
-@pytest.mark.parametrize(("kind", "fused"), CASES, ids=[f"{'fused' if f else 'pure'}-{k}" for k, f in CASES])
-@pytest.mark.parametrize(("steps", "ratio", "warmup"), [(1, 1.0, 1), (10, 0.5, 5)])
-def test_prompts(load: Load, name: str, kind: str, fused: bool, steps: int, ratio: float, warmup: int) -> None:
-    settings = {"kind": kind, "fused": fused}
+CASES = [case(*of) for of in product(("sd", "sdxl"), ("outer", "inner"), (True, False), (1, 10))]
+
+
+@pytest.mark.parametrize(("name", "kind", "fused", "steps"), CASES)
+def test_prompts(load: Load, name: str, kind: str, fused: bool, steps: int) -> None:
+    settings, warmup = {"kind": kind, "fused": fused}, -(-steps // 2)
     theirs = expected(load, name, steps, warmup, **settings)
     out = load(name)[0].interpolate(
         STARTS, ENDS, len(T), negative_prompt=NEGATIVE, num_inference_steps=steps, guidance_scale=GUIDANCE,
-        warmup_ratio=ratio, coefficients=T, seed=SEEDS, height=SIZE[0], width=SIZE[1], **settings,
+        warmup_ratio=warmup / steps, coefficients=T, seed=SEEDS, height=SIZE[0], width=SIZE[1], **settings,
     )  # fmt: skip
     check(f"{name} {settings}, {steps} steps", out.latents, theirs)
 
 
-@pytest.mark.parametrize("name", ["sd", "sdxl"])
+@pytest.mark.parametrize("name", ["sd", pytest.param("sdxl", marks=pytest.mark.slow)])
 def test_guided(load: Load, name: str) -> None:
     """PAID: the frames between have a prompt of their own."""
     theirs = expected(load, name, 10, 10, GUIDE)
@@ -116,7 +123,7 @@ def shown(request: pytest.FixtureRequest, load: Load, encoder, tmp_path_factory:
     return ours, seen
 
 
-@pytest.mark.parametrize("case", ["morph", "from nothing", "scale control"])
+@pytest.mark.parametrize("case", ["morph", "scale control", pytest.param("from nothing", marks=pytest.mark.slow)])
 @torch.no_grad()
 def test_pictures_as_conditions(load: Load, shown: tuple, case: str) -> None:
     pipe, (ours, seen) = load("sd")[0], shown
