@@ -34,7 +34,7 @@ def generate(
     Batches are alike, so that one program serves them all. `watch` sees the start and what each step leaves; all is
     then one batch. `once` runs each program once, which is enough to have them compiled.
     """
-    whole = initial_enyxc.shape[:2]
+    whole = (initial_enyxc.shape[0], initial_enyxc.shape[1])
     run = _one_batch(networks, schedule, course, initial_enyxc, plan, progress, once)
     if watch:
         return run(Batch(slice(whole[0]), slice(whole[1]), whole, 0, 1), watch)
@@ -52,7 +52,7 @@ def trajectory(
     once: bool = False,
 ) -> Trajectory:
     """Latents (t, e, n, y, x, c) at every step of what `generate` does; index 0 is the cleanest, the last initial."""
-    whole = initial_enyxc.shape[:2]
+    whole = (initial_enyxc.shape[0], initial_enyxc.shape[1])
     run = _one_batch(networks, schedule, course, initial_enyxc, plan, progress, once)
 
     def kept(batch: Batch) -> Trajectory:
