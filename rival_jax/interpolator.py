@@ -93,7 +93,8 @@ class Interpolator(Inverter):
             align: "latent" holds the latents' statistics to a mixture of both ends' while t > t_early, as `vary` does
                 to a photo's; "none" leaves them.
             t_early: a timestep, 0 ... 1000.
-            distance: between pictures, such as LPIPS; None is the cosine distance of the embedded CLIP.
+            distance: between pictures, such as LPIPS; None is the cosine distance of the CLIP that the model's safety
+                checker has, or where there is none of the embedded one, which knows drawings only.
             height, width: of the pictures, in pixels; None is the chains', or the model's own size.
             ip_adapter: what shows the model pictures as conditions, beside the prompts.
             image_start, image_end: one, or one a pair: what it is shown at the ends, and a mixture of it between.
@@ -110,7 +111,7 @@ class Interpolator(Inverter):
         """
         asked = InterpolationRequest(
             *(num_frames, guide_prompt, kind, fused, warmup_ratio, coefficients, alpha, beta),
-            *(exploration_size, slerp_axis, align, t_early, distance or Judge.from_pretrained().distance),
+            *(exploration_size, slerp_axis, align, t_early),
         )
         asked.check()
         prompts, chains = _conditions(start, end)
@@ -122,7 +123,7 @@ class Interpolator(Inverter):
         seeds = checks.seeds(seed, pairs)
         shown = adapted(ip_adapter, image_start, image_end, ip_adapter_scale, scale_control, self.unet.config, pairs)
         words = self._words(prompts, chains, shown) if prompt_to_prompt else None
-        choose = chooser(asked, pairs, mixing_steps(plan))
+        choose = chooser(asked, pairs, mixing_steps(plan), distance or self.distance)
         with self.precision():
             told = Conditioning.stacked([self.embed(texts, size) for texts in prompts])
             middle = None if guide is None else self.embed(guide, size)
@@ -135,6 +136,11 @@ class Interpolator(Inverter):
             journey = self._with_ends(journey, chains, noise, words, progress)
             ends = _frames(np.asarray(decode(self.vae, journey.latents[0])), journey.latents[0])
             return choose(ends, partial(self._between, journey, plan), progress)
+
+    @property
+    def distance(self) -> Distance:
+        """How different pictures look to the CLIP that is at hand: its safety checker's, or the embedded one."""
+        return (self.safety_checker or Judge.from_pretrained()).distance
 
     def _dimensions(
         self, chains: list[Chain | None], num_inference_steps: int | None, height: int | None, width: int | None

@@ -42,7 +42,8 @@ def between_photos(experiment: Experiment, progress: Progress) -> dict[str, dict
 
         def measured(options: dict = options) -> dict[str, list[float]]:
             settings = {"coefficients": _EVEN, "distance": judge.distance} | options
-            return measure_sequences(judge, pipe.interpolate(*chains(), _FRAMES, **settings).images, colours=True)
+            start, end = chains()
+            return measure_sequences(judge, pipe.interpolate(start, end, _FRAMES, **settings).images, colours=True)
 
         kept = experiment.store.kept(name, ["between photos", name, count, _STEPS, _FRAMES, pipe.dtype], measured)
         results[name] = {measure: np.asarray(values) for measure, values in kept.items()}

@@ -87,7 +87,8 @@ class Interpolate:
     lpips: Annotated[tuple[Path, ...], arg(metavar="TRUNK HEADS", help_behavior_hint="")] = ()
     """Published weights of LPIPS with VGG16 (vgg16-397923af.pth vgg.pth): what evenness is measured with."""
     clip: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """Or a CLIP model in transformers' layout; by default the embedded one, which knows drawings only."""
+    """Or a CLIP model in transformers' layout; by default that of the model's safety checker, or an embedded one that
+    knows drawings only. With a guide prompt run.json then says which picture shows that best."""
     height: Side = None
     """Height of the pictures; by default the model's own."""
     width: Side = None

@@ -35,7 +35,7 @@ Chooser = Callable[[Frames, Make, Progress], Interpolation]
 """A sequence of both ends (E lists of two) and of frames that are made for it."""
 
 
-def chooser(asked: InterpolationRequest, pairs: int, mixing_steps: int) -> Chooser:
+def chooser(asked: InterpolationRequest, pairs: int, mixing_steps: int, measure: Distance) -> Chooser:
     """How the frames of E = `pairs` sequences are found, whose attention is mixed in so many steps.
 
     Raises InputError for what is out of its range, before anything is made.
@@ -43,15 +43,15 @@ def chooser(asked: InterpolationRequest, pairs: int, mixing_steps: int) -> Choos
     fixed, n = asked.fixed(pairs), asked.num_frames
 
     def distance(one: Frame, other: Frame) -> float:
-        return float(asked.distance(one.picture[None], other.picture[None])[0])
+        return float(measure(one.picture[None], other.picture[None])[0])
 
     if fixed is not None:
-        return partial(_given, asked.distance, fixed, np.tile([asked.alpha, asked.beta], (pairs, 1)))
+        return partial(_given, measure, fixed, np.tile([asked.alpha, asked.beta], (pairs, 1)))
     if asked.coefficients == "search":
-        return partial(_searched, asked.distance, n, [search_beta(distance, mixing_steps) for _ in range(pairs)])
+        return partial(_searched, measure, n, [search_beta(distance, mixing_steps) for _ in range(pairs)])
     size, alpha, beta = asked.exploration_size, asked.alpha, asked.beta
     searches = [explore(distance, size, alpha=alpha, beta=beta) for _ in range(pairs)]
-    return partial(_explored, asked.distance, n, searches)
+    return partial(_explored, measure, n, searches)
 
 
 def _given(

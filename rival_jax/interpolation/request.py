@@ -39,7 +39,6 @@ class InterpolationRequest:
     slerp_axis: SlerpAxis
     align: Align
     t_early: float
-    distance: Distance
 
     def check(self) -> None:
         """Raises InputError for what is out of its range whatever the conditions are."""

@@ -56,8 +56,7 @@ def interpolate(args: Interpolate, progress: Progress) -> list[Path]:
     if args.prompt_to_prompt and len(args.photos) > 1:
         raise InputError("prompt_to_prompt edits the start; say what the end shows, without a photo of it.")
     settings = {name: value for name, value in asdict(args).items() if name not in _ELSEWHERE}
-    judge = Judge.from_pretrained(args.clip or EMBEDDED)
-    settings["distance"] = _distance(args, judge)
+    settings["distance"] = _distance(args)
     asked = InterpolationRequest(**{field.name: settings[field.name] for field in fields(InterpolationRequest)})
     asked.check()
     checks.guidance(args.guidance_scale, 1, 1)
@@ -69,7 +68,9 @@ def interpolate(args: Interpolate, progress: Progress) -> list[Path]:
         args.ip_adapter, pipe.unet.config, args.image_encoder, args.dtype
     )
     adapted(adapter, args.image_start, args.image_end, args.ip_adapter_scale, args.scale_control, pipe.unet.config, 1)
-    chooser(asked, 1, mixing_steps(asked.stages(pipe.schedule.timesteps(args.num_inference_steps), args.attention)))
+    settings["distance"] = settings["distance"] or pipe.distance
+    plan = asked.stages(pipe.schedule.timesteps(args.num_inference_steps), args.attention)
+    chooser(asked, 1, mixing_steps(plan), settings["distance"])
     progress("loading", 1, 1)
     invert = {name: settings[name] for name in ("num_inference_steps", "height", "width")}
     ends: list[Any] = [args.start, args.end]
@@ -82,7 +83,8 @@ def interpolate(args: Interpolate, progress: Progress) -> list[Path]:
     if args.animation:
         files.append(outputs.write_new(folder, f"sequence.{args.animation}", _moving(frames, args.animation)))
     guided = {}
-    if args.guide_prompt is not None:
+    if args.guide_prompt is not None and (args.clip or args.model == "tiny"):
+        judge = Judge.from_pretrained(args.clip or EMBEDDED)
         guided["closest_to_guide"] = files[int(out.closest(args.guide_prompt, judge)[0])].name
     content = guided | {
         "command": "rival interpolate",
@@ -99,8 +101,8 @@ def interpolate(args: Interpolate, progress: Progress) -> list[Path]:
     return [*files, outputs.write_new(folder, "run.json", record.to_json(content))]
 
 
-def _distance(args: Interpolate, judge: Judge) -> Distance:
-    """What evenness is measured with. Raises InputError for weights that cannot be read."""
+def _distance(args: Interpolate) -> Distance | None:
+    """What evenness is measured with, None for the default. Raises InputError for weights that cannot be read."""
     if args.lpips and args.clip:
         raise InputError("lpips and clip are both given; evenness is measured with one of them.")
     if args.lpips:
@@ -108,7 +110,7 @@ def _distance(args: Interpolate, judge: Judge) -> Distance:
             raise InputError(f"lpips has {len(args.lpips)} files; give the trunk's and the heads', or one of both.")
         files = list(args.lpips)
         return LPIPS.from_pretrained(files[0], files[1] if len(files) > 1 else None)
-    return judge.distance
+    return Judge.from_pretrained(args.clip).distance if args.clip else None
 
 
 def _moving(frames: Sequence[Image.Image], kind: str) -> bytes:

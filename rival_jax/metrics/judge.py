@@ -56,8 +56,13 @@ class Judge:
 
     def distance(self, images: np.ndarray, others: np.ndarray) -> np.ndarray:
         """How different pictures (n, H, W, 3) uint8 look from as many others: 1 less the cosine, (n,), 0 ... 2."""
-        one, other = np.split(self.embed_images(np.concatenate([images, others])), 2)
-        return np.maximum(1 - (one * other).sum(axis=1), 0)
+        return cosine_distance(self.embed_images(np.concatenate([images, others])))
+
+
+def cosine_distance(embeddings: np.ndarray) -> np.ndarray:
+    """1 less the cosine, (n,), of the first n of unit vectors (2 n, d) and the others."""
+    one, other = np.split(embeddings, 2)
+    return np.maximum(1 - (one * other).sum(axis=1), 0)
 
 
 @partial(jax.jit, static_argnames=("method",))

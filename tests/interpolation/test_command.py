@@ -80,7 +80,8 @@ def test_pictures_as_conditions(use_pipe, pipe, tmp_path):
         (("a.png", *ENDS, "--coefficients", "search", "--warmup-ratio", 0.0), "have more steps interpolate"),
         (("a.png", "a.png", "--prompt-to-prompt"), "prompt_to_prompt edits the start; say what the end shows"),
         (("a.png", *ENDS, "--image-end", "a.png"), "are for an IP-Adapter; give ip_adapter too"),
-        ((*ENDS, "--lpips", "a.png", "--clip", "nowhere"), "nowhere is not a directory"),
+        ((*ENDS, "--lpips", "a.png", "--clip", "nowhere"), "lpips and clip are both given"),
+        ((*ENDS, "--clip", "nowhere"), "nowhere is not a directory"),
         ((*ENDS, "--lpips", "a.png"), "a.png"),
     ],
 )
