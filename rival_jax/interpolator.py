@@ -54,8 +54,8 @@ class Interpolator(Inverter):
         exploration_size: int = 16,
         seed: int | Sequence[int] = 0,
         slerp_axis: SlerpAxis = "width",
-        align: Align = "none",
-        t_early: float = 300,
+        align: Align | None = None,
+        t_early: float = 0,
         distance: Distance | None = None,
         height: int | None = None,
         width: int | None = None,
@@ -91,7 +91,7 @@ class Interpolator(Inverter):
             seed: 0 ... 2**32 - 1; one, or one a pair.
             slerp_axis: what of a latent is one vector: "width", or "flat" for all of it.
             align: "latent" holds the latents' statistics to a mixture of both ends' while t > t_early, as `vary` does
-                to a photo's; "none" leaves them.
+                to a photo's; "none" leaves them; None is "latent" between two photos, else "none".
             t_early: a timestep, 0 ... 1000.
             distance: between pictures, such as LPIPS; None is the cosine distance of the CLIP that the model's safety
                 checker has, or where there is none of the embedded one, which knows drawings only.
@@ -107,7 +107,8 @@ class Interpolator(Inverter):
 
         Raises InputError for any argument out of its range, before anything is computed.
         Source: AID (https://arxiv.org/abs/2403.17924) section 3; PAID section 3.4. Differs: the ends are drawn first
-            and alone, and frames between them read what they were at each step.
+            and alone, and frames between them read what they were at each step; photos' frames are aligned (RIVAL
+            Eq. 7-8).
         """
         asked = InterpolationRequest(
             *(num_frames, guide_prompt, kind, fused, warmup_ratio, coefficients, alpha, beta),
@@ -116,7 +117,8 @@ class Interpolator(Inverter):
         asked.check()
         prompts, chains = _conditions(start, end)
         size, steps = self._dimensions(chains, num_inference_steps, height, width)
-        pairs, plan = len(prompts[0]), asked.stages(self.schedule.timesteps(steps), self.attention)
+        plan = asked.stages(self.schedule.timesteps(steps), self.attention, of_photos=all(chains))
+        pairs = len(prompts[0])
         prompts.append(checks.per_exemplar("negative_prompt", negative_prompt, pairs))
         guide = None if guide_prompt is None else checks.per_exemplar("guide_prompt", guide_prompt, pairs)
         guidance = np.maximum(checks.guidance(guidance_scale, pairs, 1), 1)

@@ -15,16 +15,16 @@ from rival_jax.steps import Progress
 _STEPS, _FRAMES = 30, 7
 _EVEN = np.linspace(0, 1, _FRAMES)
 _SETTINGS: dict[str, dict] = {
-    "AID-O": {},
-    "aligned while t > 300": {"align": "latent"},
-    "aligned to the end": {"align": "latent", "t_early": 0},
-    "warm-up 1": {"warmup_ratio": 1.0},
-    "warm-up 1, aligned while t > 300": {"warmup_ratio": 1.0, "align": "latent"},
-    "warm-up 1, aligned to the end": {"warmup_ratio": 1.0, "align": "latent", "t_early": 0},
-    "pure, aligned while t > 300": {"fused": False, "align": "latent"},
-    "explored": {"coefficients": "explore"},
-    "explored, aligned while t > 300": {"coefficients": "explore", "align": "latent"},
-    "explored, warm-up 1, aligned while t > 300": {"coefficients": "explore", "warmup_ratio": 1.0, "align": "latent"},
+    "AID-O": {"align": "none"},
+    "aligned while t > 300": {"align": "latent", "t_early": 300},
+    "aligned to the end": {"align": "latent"},
+    "warm-up 1": {"warmup_ratio": 1.0, "align": "none"},
+    "warm-up 1, aligned while t > 300": {"warmup_ratio": 1.0, "align": "latent", "t_early": 300},
+    "warm-up 1, aligned to the end": {"warmup_ratio": 1.0, "align": "latent"},
+    "pure, aligned while t > 300": {"fused": False, "align": "latent", "t_early": 300},
+    "explored": {"coefficients": "explore", "align": "none"},
+    "explored, aligned to the end": {"coefficients": "explore", "align": "latent"},
+    "explored, warm-up 1, aligned to the end": {"coefficients": "explore", "warmup_ratio": 1.0, "align": "latent"},
 }
 
 

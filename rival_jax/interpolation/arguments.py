@@ -80,9 +80,9 @@ class Interpolate:
     """0 to 4294967295."""
     slerp_axis: SlerpAxis = "width"
     """What of the noise is one vector: each row (the authors'), or all of it."""
-    align: Align = "none"
-    """What is held to the statistics of the two ends, mixed: the latents, or nothing."""
-    t_early: float = 300
+    align: Annotated[Align | None, arg(metavar="latent|none", help_behavior_hint="")] = None
+    """What is held to the statistics of the two ends, mixed: the latents, by default between two photos, or nothing."""
+    t_early: float = 0
     """0 to 1000; above this timestep they are."""
     lpips: Annotated[tuple[Path, ...], arg(metavar="TRUNK HEADS", help_behavior_hint="")] = ()
     """Published weights of LPIPS with VGG16 (vgg16-397923af.pth vgg.pth): what evenness is measured with."""

@@ -37,7 +37,7 @@ class InterpolationRequest:
     beta: float
     exploration_size: int
     slerp_axis: SlerpAxis
-    align: Align
+    align: Align | None
     t_early: float
 
     def check(self) -> None:
@@ -49,7 +49,8 @@ class InterpolationRequest:
             )
         checks.choice("kind", self.kind, KINDS)
         checks.choice("slerp_axis", self.slerp_axis, SLERP_AXES)
-        checks.choice("align", self.align, _ALIGNS)
+        if self.align is not None:
+            checks.choice("align", self.align, _ALIGNS)
         checks.finite("t_early", self.t_early)
         check_shape(self.alpha, self.beta)
         if not checks.is_number(self.warmup_ratio) or not 0 <= self.warmup_ratio <= 1:
@@ -83,12 +84,16 @@ class InterpolationRequest:
             raise InputError("coefficients must rise from 0 to 1, and those between the ends lie within.")
         return rows
 
-    def stages(self, timesteps: np.ndarray, backend: Backend | None) -> Stages:
-        """The plan for the frames between the ends. Source: AID's warm-up; RIVAL Eq. 7-8 (t > t_early aligns)."""
+    def stages(self, timesteps: np.ndarray, backend: Backend | None, *, of_photos: bool) -> Stages:
+        """The plan for the frames between the ends, which may both be photos.
+
+        Source: AID's warm-up; RIVAL Eq. 7-8 (t > t_early aligns).
+        """
+        align: Align = self.align or ("latent" if of_photos else "none")
         first = warmup_steps(len(timesteps), self.warmup_ratio)
 
         def stage(number: int, timestep: int) -> Stage:
-            aligned = self.align if timestep > self.t_early else "none"
+            aligned = align if timestep > self.t_early else "none"
             if number < first:
                 return Stage("concat" if self.fused else "replace", aligned, 2, backend, self.kind)
             return Stage("plain", aligned, 0, backend)

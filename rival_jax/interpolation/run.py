@@ -69,7 +69,8 @@ def interpolate(args: Interpolate, progress: Progress) -> list[Path]:
     )
     adapted(adapter, args.image_start, args.image_end, args.ip_adapter_scale, args.scale_control, pipe.unet.config, 1)
     settings["distance"] = settings["distance"] or pipe.distance
-    plan = asked.stages(pipe.schedule.timesteps(args.num_inference_steps), args.attention)
+    timesteps = pipe.schedule.timesteps(args.num_inference_steps)
+    plan = asked.stages(timesteps, args.attention, of_photos=len(args.photos) == 2)
     chooser(asked, 1, mixing_steps(plan), settings["distance"])
     progress("loading", 1, 1)
     invert = {name: settings[name] for name in ("num_inference_steps", "height", "width")}

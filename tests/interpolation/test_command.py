@@ -42,12 +42,12 @@ def test_from_prompt_to_prompt(use_pipe, pipe, tmp_path):
 
 def test_from_photo_to_photo(use_pipe, pipe, tmp_path):
     photos = [save_photo(tmp_path / f"{seed}.png", seed, (16, 16)) for seed in (0, 1)]
-    result = rival("interpolate", *photos, *ENDS, *SHORT, "--align", "latent")
+    result = rival("interpolate", *photos, *ENDS, *SHORT, "--t-early", 600)
     assert result.code == 0, result.err
     record = json.loads((tmp_path / "out/run.json").read_text())
     assert [file["path"] for file in record["photos"]] == [str(photo) for photo in photos]
     chains = [pipe.invert(photo, text, 4) for photo, text in zip(photos, ENDS[1::2], strict=True)]
-    wanted = pipe.interpolate(*chains, 3, coefficients="beta", align="latent")
+    wanted = pipe.interpolate(*chains, 3, coefficients="beta", align="latent", t_early=600)
     np.testing.assert_array_equal(read(tmp_path / "out/frame-0002.png"), wanted.images[0, 1])
 
 

@@ -137,6 +137,9 @@ def test_choices(pipe, choice):
 def test_from_photo_to_photo_and_to_a_prompt(pipe, photos):
     chain, other = (pipe.invert(photos, text, STEPS) for text in ("a house", "a car"))
     out = pipe.interpolate(chain, other, 3, coefficients="beta")
+    aligned, free = (pipe.interpolate(chain, other, 3, coefficients="beta", align=a) for a in ("latent", "none"))
+    np.testing.assert_array_equal(out.latents, aligned.latents)
+    assert relative(out.latents[:, 1], free.latents[:, 1]) > 1e-3
     np.testing.assert_array_equal(out.latents[:, 0], chain.latents[0])
     np.testing.assert_array_equal(out.latents[:, -1], other.latents[0])
     mixed = pipe.interpolate(chain, "a red car", 3, coefficients="beta")
@@ -187,7 +190,7 @@ def test_chains_that_do_not_go_together(pipe, photos, chain):
 
 def test_statistics_between_the_ends(draw):
     """Aligned to the last step, a frame's channels have the mean and the deviation that lie between the ends'."""
-    settings = {"align": "latent", "t_early": 0}
+    settings = {"align": "latent"}
     both = [draw(**settings).latents, draw(**settings, warmup_ratio=0.0).latents]
     for latents in both:
         for measured in (latents.mean(axis=(2, 3)), latents.std(axis=(2, 3), ddof=1)):
