@@ -148,12 +148,7 @@ def _parse(arguments: list[str]) -> Command:
     description = "Training-free variation of real photos with Stable Diffusion (RIVAL), in JAX."
     if arguments[:1] == ["augment"]:
         return parse(arguments[1:])
-    commands = _APPLICATIONS | {
-        "interpolate": Interpolate,
-        "learn-concept": LearnConcept,
-        "augment": Augment,
-        "info": Info,
-    }
+    commands = _APPLICATIONS | {"interpolate": Interpolate, "learn-concept": LearnConcept}
     commands |= {"augment": Augment, "info": Info, "reproduce": Reproduce, "warmup": Warmup, "bench": Bench}
     command = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="rival", description=description)
     if not isinstance(command, Vary | Warmup) or not (config := command.config):

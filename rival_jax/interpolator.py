@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -77,7 +78,7 @@ class Interpolator(Inverter):
             guide_prompt: what the frames between the ends shall show, one or E (PAID); None is a mixture of the ends'.
             negative_prompt: what not to draw; one, or one a pair.
             num_inference_steps: T; None is the chains', or without any 30.
-            guidance_scale: weight of the prompts against the negative one, from 1 (no weight of that) up; one, or one a
+            guidance_scale: weight of the prompts against the negative one; 1, or less, gives that none; one, or one a
                 pair (E,).
             kind: "outer" mixes what attention makes of the two ends (AID-O), "inner" their keys and values (AID-I).
             fused: whether frames between the ends attend to themselves beside.
@@ -115,6 +116,10 @@ class Interpolator(Inverter):
             *(exploration_size, slerp_axis, align, t_early),
         )
         asked.check()
+        if guide_prompt is not None and not fused:
+            warnings.warn("Without fused the guide prompt acts only after the warm-up.", stacklevel=2)
+        if distance is not None and not callable(distance):
+            raise InputError(f"distance is {distance!r}, but must be a function of pictures, such as LPIPS.")
         prompts, chains = _conditions(start, end)
         size, steps = self._dimensions(chains, num_inference_steps, height, width)
         plan = asked.stages(self.schedule.timesteps(steps), self.attention, of_photos=all(chains))
@@ -163,6 +168,8 @@ class Interpolator(Inverter):
             raise InputError("prompt_to_prompt edits the start; give a prompt as the end, not a chain.")
         if shown is not None:
             raise InputError("prompt_to_prompt and ip_adapter do not go together; give one of them.")
+        if not all(prompts[0]):
+            raise InputError("prompt_to_prompt compares what both ends show; say what the start shows too.")
         start, end = map(self.conditioner.first.tokenizer, prompts[:2])
         return counterparts(start, end)
 
@@ -183,6 +190,7 @@ class Interpolator(Inverter):
                 plan, course = [(Stage("plain", "none", 0, self.attention), steps)], end_alone(journey, side=side)
                 if side and words is not None:
                     plan, course = edited_stages(steps, self.attention), end_edited(journey, jnp.asarray(words))
+                    course = replace(course, null=chains[0] and chains[0].null)
                 ways = {"progress": progress, "once": self.stands_in}
                 latents = trajectory((self.unet,), self.schedule, course, noise[:, None], plan, **ways)[:, :, 0]
             journey = replace(journey, latents=jnp.asarray(journey.latents).at[:, :, side].set(latents))

@@ -55,7 +55,7 @@ class SafetyChecker:
 
     def distance(self, images: np.ndarray, others: np.ndarray) -> np.ndarray:
         """How different pictures (n, H, W, 3) uint8 look to its CLIP from as many others, as `Judge.distance`: (n,)."""
-        return cosine_distance(self._apply(np.concatenate([images, others]), "embed_images"))
+        return cosine_distance(partial(self._apply, method="embed_images"), images, others)
 
     def _apply(self, images: np.ndarray | Sequence[np.ndarray], method: str) -> np.ndarray:
         pixels = self.normalisation(images, self.plan.config.vision.image_size)

@@ -45,8 +45,9 @@ def chooser(asked: InterpolationRequest, pairs: int, mixing_steps: int, measure:
     def distance(one: Frame, other: Frame) -> float:
         return float(measure(one.picture[None], other.picture[None])[0])
 
+    shape = (asked.alpha, asked.beta) if isinstance(asked.coefficients, str) else (np.nan, np.nan)
     if fixed is not None:
-        return partial(_given, measure, fixed, np.tile([asked.alpha, asked.beta], (pairs, 1)))
+        return partial(_given, measure, fixed, np.tile(shape, (pairs, 1)))
     if asked.coefficients == "search":
         return partial(_searched, measure, n, [search_beta(distance, mixing_steps) for _ in range(pairs)])
     size, alpha, beta = asked.exploration_size, asked.alpha, asked.beta

@@ -32,10 +32,10 @@ def beta_coefficients(num_frames: int, alpha: float = 3.0, beta: float = 3.0) ->
 
 
 def between(low: float, high: float, alpha: float, beta: float) -> float:
-    """The coefficient halfway between two under Beta(alpha, beta); their mean where rounding leaves no such one."""
+    """The coefficient halfway between two under Beta(alpha, beta); their mean where float32 leaves no such one."""
     halfway = distribution.cdf([low, high], alpha, beta).mean()
     found = float(distribution.ppf(halfway, alpha, beta))
-    return found if low < found < high else (low + high) / 2
+    return found if np.float32(low) < np.float32(found) < np.float32(high) else (low + high) / 2
 
 
 def fit_beta(coefficients: np.ndarray, distances: np.ndarray) -> tuple[float, float] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
@@ -51,18 +50,17 @@ class InterpolationRequest:
         checks.choice("slerp_axis", self.slerp_axis, SLERP_AXES)
         if self.align is not None:
             checks.choice("align", self.align, _ALIGNS)
-        checks.finite("t_early", self.t_early)
+        checks.boundary("t_early", self.t_early)
         check_shape(self.alpha, self.beta)
         if not checks.is_number(self.warmup_ratio) or not 0 <= self.warmup_ratio <= 1:
             raise InputError(f"warmup_ratio is {self.warmup_ratio!r}, but must be from 0 to 1.")
         if isinstance(self.coefficients, str):
             checks.choice("coefficients", self.coefficients, CHOICES)
-        if not checks.is_whole(self.exploration_size) or self.exploration_size < self.num_frames:
+        is_enough = checks.is_whole(self.exploration_size) and self.exploration_size >= self.num_frames
+        if isinstance(self.coefficients, str) and self.coefficients == "explore" and not is_enough:
             raise InputError(
                 f"exploration_size is {self.exploration_size!r}, but must be at least num_frames, {self.num_frames}."
             )
-        if self.guide_prompt is not None and not self.fused:
-            warnings.warn("Without fused the guide prompt acts only after the warm-up.", stacklevel=4)
 
     def fixed(self, pairs: int) -> np.ndarray | None:
         """Coefficients (E, n) that need no frame to be known; None where frames are to be tried.
@@ -72,15 +70,24 @@ class InterpolationRequest:
         if isinstance(self.coefficients, str):
             if self.coefficients != "beta":
                 return None
-            return np.tile(beta_coefficients(self.num_frames, self.alpha, self.beta), (pairs, 1))
-        given = np.asarray(self.coefficients, np.float64)
+            rows = np.tile(beta_coefficients(self.num_frames, self.alpha, self.beta), (pairs, 1))
+            if not _rises(rows):
+                raise InputError(
+                    f"alpha {self.alpha!r} and beta {self.beta!r} leave {self.num_frames} frames no coefficients of "
+                    "their own between 0 and 1; take larger or more moderate ones."
+                )
+            return rows
+        try:
+            given = np.asarray(self.coefficients, np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"coefficients is {self.coefficients!r}, but must be numbers or {CHOICES}.") from error
         if given.shape not in ((self.num_frames,), (pairs, self.num_frames)):
             raise InputError(
                 f"coefficients has the shape {given.shape}, but must be ({self.num_frames},), one a frame, or "
                 f"({pairs}, {self.num_frames})."
             )
         rows = np.broadcast_to(given, (pairs, self.num_frames))
-        if not ((rows[:, 0] == 0).all() and (rows[:, -1] == 1).all() and (np.diff(rows, axis=1) > 0).all()):
+        if not _rises(rows):
             raise InputError("coefficients must rise from 0 to 1, and those between the ends lie within.")
         return rows
 
@@ -100,6 +107,12 @@ class InterpolationRequest:
 
         each = (stage(number, timestep) for number, timestep in enumerate(timesteps[::-1].tolist()))
         return [(key, len(list(group))) for key, group in groupby(each)]
+
+
+def _rises(rows: np.ndarray) -> bool:
+    """Whether coefficients (E, n) rise from 0 to 1, in float32 as frames are drawn."""
+    drawn = rows.astype(np.float32)
+    return bool((rows[:, [0, -1]] == [0, 1]).all() and (np.diff(drawn, axis=1) > 0).all())
 
 
 def mixing_steps(plan: Stages) -> int:

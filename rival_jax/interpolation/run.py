@@ -55,6 +55,12 @@ def interpolate(args: Interpolate, progress: Progress) -> list[Path]:
         raise InputError("animation is 'mp4', but there is no ffmpeg; accepted without it: 'gif'.")
     if args.prompt_to_prompt and len(args.photos) > 1:
         raise InputError("prompt_to_prompt edits the start; say what the end shows, without a photo of it.")
+    if args.prompt_to_prompt and args.ip_adapter:
+        raise InputError("prompt_to_prompt and ip_adapter do not go together; give one of them.")
+    if args.prompt_to_prompt and not args.start:
+        raise InputError("prompt_to_prompt compares what both ends show; say what the start shows too.")
+    for name in ("start", "end", "negative_prompt", "guide_prompt"):
+        checks.per_exemplar(name, getattr(args, name) or "", 1)
     settings = {name: value for name, value in asdict(args).items() if name not in _ELSEWHERE}
     settings["distance"] = _distance(args)
     asked = InterpolationRequest(**{field.name: settings[field.name] for field in fields(InterpolationRequest)})

@@ -22,7 +22,8 @@ class Interpolation:
     latents: (E, n, h, w, c) float32, scaled.
     coefficients: (E, n) float64, rising from 0 to 1.
     distances: (E, n - 1), between neighbouring frames.
-    shapes: (E, 2), alpha and beta of the Beta distribution that the coefficients follow.
+    shapes: (E, 2), alpha and beta of the Beta distribution that the coefficients follow, or that was fitted to all
+        frames that were explored; nan where coefficients were given.
     """
 
     images: VariationPixels

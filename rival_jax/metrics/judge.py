@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,13 +56,21 @@ class Judge:
 
     def distance(self, images: np.ndarray, others: np.ndarray) -> np.ndarray:
         """How different pictures (n, H, W, 3) uint8 look from as many others: 1 less the cosine, (n,), 0 ... 2."""
-        return cosine_distance(self.embed_images(np.concatenate([images, others])))
+        return cosine_distance(self.embed_images, images, others)
 
 
-def cosine_distance(embeddings: np.ndarray) -> np.ndarray:
-    """1 less the cosine, (n,), of the first n of unit vectors (2 n, d) and the others."""
-    one, other = np.split(embeddings, 2)
-    return np.maximum(1 - (one * other).sum(axis=1), 0)
+def cosine_distance(embed: Callable[[np.ndarray], np.ndarray], images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """1 less the cosine, (n,), of unit vectors that `embed` makes of pictures (n, H, W, 3), each looked at once.
+
+    Pictures that are the same are 0 apart.
+    """
+    pictures = np.concatenate([images, others])
+    first: dict[bytes, int] = {}
+    which = np.array([first.setdefault(picture.tobytes(), len(first)) for picture in pictures])
+    different = np.unique(which, return_index=True)[1]
+    one, other = np.split(which, 2)
+    seen = embed(pictures[different])
+    return np.where(one == other, 0, np.maximum(1 - (seen[one] * seen[other]).sum(axis=1), 0))
 
 
 @partial(jax.jit, static_argnames=("method",))

@@ -63,7 +63,11 @@ def resized(images: Sequence[np.ndarray] | np.ndarray, size: int) -> np.ndarray:
 
 
 def in_batches(program: Callable[[np.ndarray], Any], rows: np.ndarray, size: int = _BATCH) -> Any:
-    """What a program makes of rows (n, ...), as NumPy arrays (n, ...); the last batch is filled up for its shape."""
+    """What a program makes of rows (n, ...), as NumPy arrays (n, ...); the last batch is filled up for its shape.
+
+    Fewer rows than a batch has are filled up to the next power of two.
+    """
+    size = min(size, 1 << (len(rows) - 1).bit_length())
     short = -len(rows) % size
     padded = np.concatenate([rows, np.repeat(rows[-1:], short, axis=0)])
     parts = [program(padded[start : start + size]) for start in range(0, len(padded), size)]

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
-from rival_jax.attend import between
+from rival_jax.attend import Between, Plain, between
 from rival_jax.kernels import attention
+from rival_jax.models.attention import Attention
 
 HEADS, TOKENS, WIDTH, ROWS = 2, 6, 8, 3
 CASES = [(kind, fused) for kind in ("outer", "inner") for fused in (False, True)]
@@ -104,3 +106,21 @@ def test_9_own_keys(kind, fused):
     """Matter to what is fused alone."""
     found = mixed(kind, fused, own=tuple(x + 1 for x in OWN))
     assert (found != mixed(kind, fused)).any() == fused
+
+
+@ALL
+@pytest.mark.parametrize("has_text", [False, True])
+def test_10_ends_and_negative_halves_are_plain(kind, fused, has_text):
+    """Of two groups of start, end, three rows between and their negative halves only the rows between read others."""
+    layer = Attention(8, 2, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    rows, t = draw(16, TOKENS, 8, seed=7), jnp.asarray([[0.2, 0.5, 0.9], [0.1, 0.3, 0.6]])
+    text = layer.kv(draw(16, 5, 8, seed=8)) if has_text else None
+    found = np.asarray(Between(t, kind, fused)(layer, rows, text)).reshape(2, 8, TOKENS, 2, 4)
+    plain = np.asarray(Plain()(layer, rows, text)).reshape(found.shape)
+    np.testing.assert_allclose(found[:, [0, 1, 5, 6, 7]], plain[:, [0, 1, 5, 6, 7]], rtol=0, atol=1e-6)
+    queries = layer.q(rows).reshape(found.shape)
+    kv = jax.tree.map(lambda x: x.reshape(2, 8, *x.shape[1:]), text if has_text else layer.kv(rows))
+    own, start, end = (jax.tree.map(lambda x, i=i: x[:, i], kv) for i in (slice(2, 5), 0, 1))
+    wanted = between(queries[:, 2:5], own if fused else None, (start, end), t, kind, "dense")
+    np.testing.assert_allclose(found[:, 2:5], wanted, rtol=0, atol=1e-6)
+    assert np.abs(found[:, 2:5] - plain[:, 2:5]).max() > 1e-2

@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from rival_jax import InputError
+from rival_jax.alignment import initial_latents
 from rival_jax.conditioning import Conditioning
+from rival_jax.course import Course
+from rival_jax.generation import generate
 from rival_jax.interpolation.journey import Journey, frames_between
+from rival_jax.interpolation.request import InterpolationRequest, mixing_steps
+from rival_jax.stages import Stage
+from rival_jax.steps import silent
 
 START, END, STEPS, T = "a red car", "a house on grass", 4, [0.0, 0.3, 0.6, 1.0]
 KINDS = [(kind, fused) for kind in ("outer", "inner") for fused in (True, False)]
@@ -51,6 +57,29 @@ def test_12_without_warmup_attention_is_plain(draw):
     for other in others:
         np.testing.assert_array_equal(other, first)
     assert relative(draw().latents[:, 1:-1], first[:, 1:-1]) > 1e-2
+
+
+def test_12_against_prompts_mixed_by_hand(draw, pipe):
+    """Text-embedding interpolation, drawn frame by frame as a picture of its own."""
+    found = draw(warmup_ratio=0.0)
+    start, end, negative = (pipe.embed((text,), (16, 16)).tokens for text in (START, END, ""))
+    noise = initial_latents(jnp.zeros((1, 8, 8, 4)), jnp.zeros(1, jnp.uint32), initial="random", num_variations=1)
+    for n, t in enumerate(T):
+        own, none = Conditioning((1 - t) * start + t * end), Conditioning(negative)
+        told = Conditioning.stacked([own, none, own, none])
+        course = Course(jnp.zeros((STEPS + 1, 1, 8, 8, 4)), told, np.full((1, 1), 3.0, np.float32))
+        plan = [(Stage("plain", "none", 0), STEPS)]
+        alone = generate((pipe.unet,), pipe.schedule, course, noise, plan, progress=silent)
+        assert relative(found.latents[:, n], alone[:, 0]) <= 1e-5 * STEPS
+
+
+@pytest.mark.parametrize(("steps", "ratio", "mixing"), [(50, 0.122, 6), (25, 1.0, 25), (25, 0.0, 0), (4, 0.5, 2)])
+def test_13_steps_that_mix(pipe, steps, ratio, mixing):
+    """The first ones; the rest is plain."""
+    asked = InterpolationRequest(3, None, "outer", True, ratio, "beta", 3.0, 3.0, 16, "width", None, 0)
+    plan = asked.stages(pipe.schedule.timesteps(steps), None, of_photos=False)
+    assert mixing_steps(plan) == mixing and sum(count for _, count in plan) == steps
+    assert [stage.kind for stage, _ in plan] == ["outer"] * (mixing > 0) + [None] * (mixing < steps)
 
 
 def test_14_ends_are_drawn_alone(draw, pipe, chain):
@@ -164,7 +193,15 @@ def test_from_photo_to_photo_and_to_a_prompt(pipe, photos):
         ({"kind": "middle"}, "kind is 'middle'; accepted: 'outer', 'inner'"),
         ({"align": "noise"}, "align is 'noise'; accepted: 'none', 'latent'"),
         ({"t_early": float("nan")}, "t_early is nan"),
+        ({"t_early": -5}, "t_early is -5, but must be from 0 to 1000"),
+        ({"warmup_ratio": float("nan")}, "warmup_ratio is nan, but must be from 0 to 1"),
+        ({"coefficients": "beta", "alpha": 1e-3, "beta": 1e-3, "num_frames": 7}, "alpha 0.001 and beta 0.001 leave"),
+        ({"coefficients": [0, 0.5, 1 - 1e-12, 1]}, "coefficients must rise from 0 to 1"),
+        ({"coefficients": [0, "x", 1, 1]}, "coefficients is .*, but must be numbers or"),
+        ({"coefficients": {}}, "coefficients is .*, but must be numbers or"),
+        ({"distance": "lpips"}, "distance is 'lpips', but must be a function of pictures"),
         ({"slerp_axis": "height"}, "slerp_axis is 'height'; accepted: 'width', 'flat'"),
+        ({"exploration_size": True}, "exploration_size is True"),
         ({"exploration_size": 3}, "exploration_size is 3, but must be at least num_frames, 4"),
         ({"coefficients": "search", "warmup_ratio": 0.0}, "have more steps interpolate"),
         ({"height": 15}, "height is 15, but must be a multiple of"),
@@ -215,3 +252,14 @@ def test_guidance_of_one_needs_no_negative(draw, guidance):
     """At 1 and below, pictures are of the prompt alone."""
     first, second = (draw(guidance_scale=guidance, negative_prompt=text).latents for text in ("", "a blue house"))
     np.testing.assert_allclose(first, second, rtol=0, atol=1e-4)
+
+
+def test_pictures_that_are_the_same(pipe, draw):
+    """Nothing to explore, and nothing that jumps; a size of exploration that is not used is not asked for."""
+    out = pipe.interpolate(
+        "grass", "grass", 3, coefficients=[0, 0.5, 1], num_inference_steps=STEPS, warmup_ratio=0.0, exploration_size=1
+    )
+    same = np.broadcast_to(out.images[:, :1], out.images.shape)
+    [scores] = replace(out, distances=np.stack([pipe.distance(x[:-1], x[1:]) for x in same])).scores
+    assert scores.degenerate and scores.smoothness == 1 and scores.consistency == 0
+    assert np.isnan(out.shapes).all()

@@ -1,5 +1,7 @@
 """The end as the start, edited: which words stand for which, whose attention maps are read, and levels of editing."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -102,3 +104,12 @@ def test_an_edited_photo(pipe, chain):
 def test_bad_input(pipe, chain):
     with pytest.raises(InputError, match="give a prompt as the end, not a chain"):
         pipe.interpolate("a red car", chain, 3, prompt_to_prompt=True)
+    with pytest.raises(InputError, match="say what the start shows too"):
+        pipe.interpolate("", "a red car", 3, prompt_to_prompt=True)
+
+
+def test_null_text_of_the_start_is_the_ends_too(pipe, chain):
+    null = np.random.default_rng(0).standard_normal((4, 2, *pipe.text_shape)).astype(np.float32)
+    settings = SETTINGS | {"prompt_to_prompt": True}
+    plain, with_null = (pipe.interpolate(own, "a car", 3, **settings) for own in (chain, replace(chain, null=null)))
+    assert relative(with_null.latents[:, -1], plain.latents[:, -1]) > 1e-3
