@@ -8,13 +8,26 @@ if TYPE_CHECKING:
     from rival_jax.controlnet import ControlNet
     from rival_jax.edges import canny
     from rival_jax.errors import InputError
+    from rival_jax.interpolation.sequence import Interpolation
+    from rival_jax.ip_adapter import IPAdapter
     from rival_jax.learning.concept import learn_concept
     from rival_jax.pipeline import RivalPipeline
     from rival_jax.variations import Variations
 
 __version__ = "0.1.0"
 
-__all__ = ["Chain", "ControlNet", "InputError", "RivalPipeline", "Variations", "__version__", "canny", "learn_concept"]
+__all__ = [
+    "Chain",
+    "ControlNet",
+    "IPAdapter",
+    "InputError",
+    "Interpolation",
+    "RivalPipeline",
+    "Variations",
+    "__version__",
+    "canny",
+    "learn_concept",
+]
 
 _HOMES = {
     "Chain": "chain",
@@ -22,6 +35,8 @@ _HOMES = {
     "learn_concept": "learning.concept",
     "ControlNet": "controlnet",
     "InputError": "errors",
+    "Interpolation": "interpolation.sequence",
+    "IPAdapter": "ip_adapter",
     "RivalPipeline": "pipeline",
     "Variations": "variations",
 }

@@ -9,17 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from rival_jax.options import Initial
-from rival_jax.shapes import ExemplarLatents, Hole, Seeds, VariationLatents
+from rival_jax.shapes import ExemplarLatents, Guidance, Hole, Seeds, VariationLatents
 
 
-def adain(x: jax.Array, reference: jax.Array) -> jax.Array:
-    """Moves x (..., y, x, c) to the reference's mean and deviation, per channel over the positions, in float32.
+def adain(x_enyxc: jax.Array, references_eryxc: jax.Array, between_en: Guidance | None = None) -> jax.Array:
+    """Moves x to the mean and deviation of its reference, per channel over the positions, in float32.
+
+    between_en: where x lies between two references; their statistics are mixed so.
 
     Source: RIVAL Eq. 7 and 8; the deviation is sqrt(unbiased variance + 1e-5).
     """
-    mean, deviation = _statistics(x)
-    reference_mean, reference_deviation = _statistics(reference)
-    return (x.astype(jnp.float32) - mean) / deviation * reference_deviation + reference_mean
+    mean, deviation = _statistics(x_enyxc)
+    wanted = _statistics(references_eryxc)
+    if between_en is not None:
+        t = between_en[:, :, None, None, None]
+        wanted = [(1 - t) * both[:, :1] + t * both[:, 1:] for both in wanted]
+    wanted_mean, wanted_deviation = wanted
+    return (x_enyxc.astype(jnp.float32) - mean) / deviation * wanted_deviation + wanted_mean
 
 
 def _statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:

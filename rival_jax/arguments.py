@@ -257,7 +257,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Reproduce:
-    """Run the paper's ablations on the embedded model, over exemplars unlike anything it has seen.
+    """Run the papers' ablations on the embedded model, over exemplars unlike anything it has seen.
 
     What is measured stays in the folder, so a run that was stopped goes on where it was.
     For example: rival reproduce 3 --out evidence/
@@ -265,10 +265,14 @@ class Reproduce:
 
     evidence: Annotated[
         Positional[tuple[Topic, ...]],
-        arg(metavar="[3|4|5|variants|figures|quality|inversion|editing|concepts ...]", help_behavior_hint=""),
+        arg(
+            metavar="[3|4|5|variants|figures|quality|inversion|editing|concepts|interpolation|morphing ...]",
+            help_behavior_hint="",
+        ),
     ] = ("3",)
     """Tables of the paper's appendix, our variants, Fig. 11 and 12, the model's own figures, how well photos come
-    back, what editing keeps, or whether a learnt concept is drawn; by default Table 3."""
+    back, what editing keeps, whether a learnt concept is drawn, or how sequences between prompts (interpolation) or
+    photos (morphing) change; by default Table 3."""
     out: Path = Path("evidence")
     """Folder for the scores and the tables."""
     exemplars: int = 64

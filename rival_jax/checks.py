@@ -31,7 +31,7 @@ def seeds(value: Any, exemplars: int) -> np.ndarray:
     """One seed for all exemplars, or one an exemplar, as uint32 (e,)."""
     values = _one_an_exemplar("seed", value, exemplars)
     for seed in values:
-        if not _is_whole(seed) or not 0 <= seed < 2**32:
+        if not is_whole(seed) or not 0 <= seed < 2**32:
             raise InputError(f"seed is {seed!r}, but must be an integer from 0 to {2**32 - 1}.")
     return np.asarray(values, np.uint32)
 
@@ -71,31 +71,32 @@ def _one_an_exemplar(name: str, value: Any, exemplars: int) -> tuple:
     return values
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """An integer."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """A number, or an array of one without axes."""
     value = value.item() if getattr(value, "ndim", None) == 0 else value
-    return _is_whole(value) or isinstance(value, float)
+    return is_whole(value) or isinstance(value, float)
 
 
 def count(name: str, value: Any) -> None:
     """A whole number from 1 to MOST."""
-    if not _is_whole(value) or not 1 <= value <= MOST:
+    if not is_whole(value) or not 1 <= value <= MOST:
         raise InputError(f"{name} is {value!r}, but must be a whole number from 1 to {MOST}.")
 
 
 def boundary(name: str, value: Any) -> None:
     """A boundary on the training scale of timesteps."""
-    if not _is_number(value) or not 0 <= value <= 1000:
+    if not is_number(value) or not 0 <= value <= 1000:
         raise InputError(f"{name} is {value!r}, but must be from 0 to 1000 (training timesteps, whatever the steps).")
 
 
 def finite(name: str, value: Any) -> None:
     """A number that is finite in float32."""
-    if not _is_number(value) or not abs(value) <= _LARGEST:
+    if not is_number(value) or not abs(value) <= _LARGEST:
         raise InputError(f"{name} is {value!r}, but must be a finite number.")
 
 
@@ -120,7 +121,7 @@ def side(name: str, value: Any, default: int, factor: int) -> int:
     """A picture's height or width in pixels."""
     if value is None:
         return default
-    if not _is_whole(value) or not factor <= value <= MOST or value % factor:
+    if not is_whole(value) or not factor <= value <= MOST or value % factor:
         raise InputError(
             f"{name} is {value!r}, but must be a multiple of {factor} pixels for this model, at most {MOST}."
         )
@@ -165,9 +166,9 @@ def variation(
         per_exemplar("source_prompt", source_prompt, exemplars)
     choice("solver", solver, SOLVERS)
     for name, value, most in (("fixed_point_steps", fixed_point_steps, 100), ("noise_level", noise_level, 999)):
-        if value is not None and not (_is_whole(value) and 0 <= value <= most):
+        if value is not None and not (is_whole(value) and 0 <= value <= most):
             raise InputError(f"{name} is {value!r}, but must be a whole number from 0 to {most}.")
-    if not _is_number(strength) or not 0 < strength <= 1:
+    if not is_number(strength) or not 0 < strength <= 1:
         raise InputError(f"strength is {strength!r}, but must be above 0 and at most 1.")
     if strength < 1 and not (isinstance(initial, str) and initial == "inverted"):
         raise InputError(

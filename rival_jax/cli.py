@@ -31,6 +31,7 @@ from rival_jax.arguments import (
     Warmup,
 )
 from rival_jax.errors import InputError, JobError
+from rival_jax.interpolation.arguments import Interpolate
 from rival_jax.jobs.command import Action, Augment, parse, perform
 
 
@@ -91,7 +92,7 @@ def _in_one_line() -> Iterator[None]:
 
 
 _APPLICATIONS: dict[str, type[Vary]] = {"vary": Vary, "generate": Generate, "edit": Edit, "inpaint": Inpaint}
-Command = Vary | LearnConcept | Info | Reproduce | Warmup | Bench | Action
+Command = Vary | Interpolate | LearnConcept | Info | Reproduce | Warmup | Bench | Action
 
 
 def _run(command: Command, console: Console) -> None:
@@ -104,6 +105,12 @@ def _run(command: Command, console: Console) -> None:
         print(describe(command.model, command.dtype, command.num_variations, command.model_config), flush=True)
     elif isinstance(command, Vary):
         _draw(command, console)
+    elif isinstance(command, Interpolate):
+        from rival_jax.interpolation.run import interpolate
+
+        with shown_on(console) as progress:
+            files = interpolate(command, progress)
+        _say(console, f"{command.out} has {', '.join(file.name for file in files)}.")
     elif isinstance(command, LearnConcept):
         from rival_jax.run import learn
 
@@ -141,8 +148,8 @@ def _parse(arguments: list[str]) -> Command:
     description = "Training-free variation of real photos with Stable Diffusion (RIVAL), in JAX."
     if arguments[:1] == ["augment"]:
         return parse(arguments[1:])
-    commands = _APPLICATIONS | {"learn-concept": LearnConcept, "augment": Augment, "info": Info}
-    commands |= {"reproduce": Reproduce, "warmup": Warmup, "bench": Bench}
+    commands = _APPLICATIONS | {"interpolate": Interpolate, "learn-concept": LearnConcept}
+    commands |= {"augment": Augment, "info": Info, "reproduce": Reproduce, "warmup": Warmup, "bench": Bench}
     command = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="rival", description=description)
     if not isinstance(command, Vary | Warmup) or not (config := command.config):
         return command

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rival_jax.errors import InputError
+from rival_jax.kernels import KeysValues
 from rival_jax.metrics.pictures import Normalisation
 from rival_jax.models.down_path import sinusoid
 from rival_jax.models.network import Network
@@ -20,16 +21,18 @@ from rival_jax.weights.files import TEXT_ENCODERS
 from rival_jax.weights.textual_inversion import with_vectors
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["tokens", "added"], meta_fields=[])
+@partial(jax.tree_util.register_dataclass, data_fields=["tokens", "added", "pictures"], meta_fields=[])
 @dataclass(frozen=True)
 class Conditioning:
     """tokens: (..., m, d), which cross-attention reads.
 
     added: (..., a) float32, which is added to the embedded timestep where the model wants it, else None.
+    pictures: keys and values (..., p, h, k) that each cross-attention layer reads beside, an IP-Adapter's, else None.
     """
 
     tokens: jax.Array
     added: jax.Array | None = None
+    pictures: list[KeysValues] | None = None
 
     @classmethod
     def shaped(cls, *lead: int, text: tuple[int, ...], added: int | None) -> Conditioning:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -15,9 +16,9 @@ from rival_jax.conditioning import Conditioning
 from rival_jax.devices import BY_EXEMPLAR, BY_VARIATION, CHAIN, SAME, cut, mesh_for, place
 from rival_jax.models.network import Network
 from rival_jax.options import Solver
-from rival_jax.reading import READ, Read, read
+from rival_jax.reading import READ, Read, read, read_of
 from rival_jax.schedule import Schedule
-from rival_jax.shapes import ChainLatents, Guidance, Hole
+from rival_jax.shapes import ChainLatents, EndsLatents, Guidance, Hole
 
 Networks = tuple[Network, ...]
 """The UNet, then the ControlNets."""
@@ -34,25 +35,30 @@ class Control:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["chain", "told", "guidance", "kept", "hole", "null", "controls"],
-    meta_fields=["solver"],
+    data_fields=["chain", "told", "guidance", "kept", "hole", "null", "controls", "between", "own", "scales", "words"],
+    meta_fields=["solver", "plain_pictures"],
 )
 @dataclass(frozen=True)
 class Course:
     """What no step changes, of all exemplars and variations.
 
-    chain: (T + 1, e, y, x, c), index 0 clean.
+    chain: (T + 1, e, y, x, c), index 0 clean; of two ends (T + 1, e, 2, y, x, c).
     told: (e, 4, ...) of the source and the empty prompt, which references are told, then of the target and the negative
-        prompt, which the two guidance halves are.
+        prompt, which the two guidance halves are. With two ends theirs come first.
     guidance: (e, n) float32, weight of the target against the negative prompt.
     kept: the reference's states, where the inversion kept them.
     hole: (e, y, x, 1) bool; where it is False the latents are the chain's own at every step. None: True everywhere.
     null: (T, e, m, d), of each step in place of the negative prompt's tokens; index t - 1 is for the step from t.
     controls: one for each ControlNet.
+    between: (e, n) float32, 0 ... 1, where variations lie between the two ends.
+    own: (e, n, ...) of each variation in place of the target prompt.
+    scales: weights of an IP-Adapter's pictures where there are such: of two ends (e, 2), and of variations (e, n).
+    plain_pictures: whether each row attends to its pictures alone, whatever prompts are attended to by.
+    words: (e, m) int32, which of the source prompt's tokens each of the target's stands for, or -1.
     solver: "ddim", or "dpm++" (DPM-Solver++, second order).
     """
 
-    chain: ChainLatents
+    chain: ChainLatents | EndsLatents
     told: Conditioning
     guidance: Guidance
     kept: Kept | None = None
@@ -60,10 +66,19 @@ class Course:
     null: jax.Array | np.ndarray | None = None
     controls: tuple[Control, ...] = ()
     solver: Solver = "ddim"
+    between: Guidance | None = None
+    own: Conditioning | None = None
+    scales: tuple[jax.Array | np.ndarray, jax.Array | np.ndarray] | None = None
+    plain_pictures: bool = False
+    words: jax.Array | np.ndarray | None = None
 
     @property
     def steps(self) -> int:
         return len(self.chain) - 1
+
+    def references(self, t: jax.Array) -> jax.Array:
+        """Latents (e, 1 or 2, y, x, c) of the references at an index into the chain."""
+        return jnp.asarray(self.chain)[t] if self.between is not None else jnp.asarray(self.chain)[t][:, None]
 
     def part(self, exemplars: slice, variations: slice) -> Course:
         """The course of some of them."""
@@ -80,10 +95,12 @@ class Course:
         """Which axes its arrays have."""
         control = Control(BY_EXEMPLAR, SAME)  # pyright: ignore[reportArgumentType]
         arrays = (CHAIN, BY_EXEMPLAR, BY_VARIATION, CHAIN, BY_EXEMPLAR, CHAIN)
-        return Course(*arrays, (control,) * len(self.controls), self.solver)  # pyright: ignore[reportArgumentType]
+        more = ((control,) * len(self.controls), self.solver, BY_VARIATION, BY_VARIATION)
+        more += (self.scales and (BY_EXEMPLAR, BY_VARIATION), self.plain_pictures, BY_EXEMPLAR)
+        return Course(*arrays, *more)  # pyright: ignore[reportArgumentType]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["levels", "second_order", "reads"], meta_fields=[])
+@partial(jax.tree_util.register_dataclass, data_fields=["levels", "second_order", "reads", "own"], meta_fields=[])
 @dataclass(frozen=True)
 class Known:
     """What is known of all steps before the first.
@@ -91,16 +108,19 @@ class Known:
     levels: (T + 1,) float32, cumulative alphas of the chain.
     second_order: (T + 1,) float32, how far a step looks ahead from its clean latents; None for DDIM.
     reads: what the UNet, then each ControlNet, makes of prompts, timesteps and pictures.
+    own: what the UNet makes of the variations' own prompts, where they have such.
     """
 
     levels: jax.Array | np.ndarray
     second_order: jax.Array | np.ndarray | None
     reads: tuple[Read, ...]
+    own: Read | None = None
 
     @property
     def axes(self) -> Any:
         """Which axes its arrays have."""
-        return Known(SAME, SAME, (READ,) * len(self.reads))  # pyright: ignore[reportArgumentType]
+        own = None if self.own is None else read_of(BY_VARIATION)
+        return Known(SAME, SAME, (READ,) * len(self.reads), own)  # pyright: ignore[reportArgumentType]
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["x", "clean"], meta_fields=[])
@@ -119,5 +139,6 @@ def study(networks: Networks, schedule: Schedule, course: Course, *, mesh: Mesh)
     reads = [read(unet, course.told, timesteps, mesh=mesh)]
     for network, control in zip(controls, course.controls, strict=True):
         reads.append(read(network, course.told, timesteps, control.image, mesh=mesh))
+    own = None if course.own is None else read(unet, course.own, timesteps[:0], axes=BY_VARIATION, mesh=mesh)
     second_order = schedule.second_order(steps) if course.solver == "dpm++" else None
-    return Known(schedule.levels(steps), second_order, tuple(reads))
+    return Known(schedule.levels(steps), second_order, tuple(reads), own)

@@ -33,6 +33,11 @@ def load_images(images: object, height: int, width: int) -> np.ndarray:
     )
 
 
+def load_whole(images: object) -> list[np.ndarray]:
+    """Photos as `load_images` takes them, uint8 RGB (H, W, 3) each, upright and of their own sizes."""
+    return [np.asarray(rgb) for rgb in _decoded(images)]
+
+
 def load_controls(images: object, count: int, height: int, width: int) -> np.ndarray:
     """What a ControlNet sees, float32 RGB (count, height, width, 3) in 0...1: one image for all photos, or one a photo.
 

@@ -21,7 +21,7 @@ from rival_jax.controls import with_controls
 from rival_jax.course import Course
 from rival_jax.generation import generate
 from rival_jax.images import check_images
-from rival_jax.inverter import Inverter
+from rival_jax.interpolator import Interpolator
 from rival_jax.masks import composite, feather, holes, load_masks
 from rival_jax.options import Align, Initial, Reference, Solver, TimestepConvention
 from rival_jax.request import Request
@@ -31,7 +31,7 @@ from rival_jax.variations import Variations
 
 
 @dataclass(frozen=True)
-class RivalPipeline(Inverter):
+class RivalPipeline(Interpolator):
     """A Stable Diffusion checkpoint that varies real photos without training. Made by `from_pretrained`.
 
     SD 1.x, 2.x, SDXL, SD image variations or Stable unCLIP.

@@ -4,6 +4,7 @@
     0                    [pos x N | neg x N]                   [N]         nothing of the chain runs along
     1 ("shared")         [ref | pos x N | neg x N]             [ref | N]   one group: all read the one reference
     2 ("paired")         [ref | pos x N] [empty ref | neg x N] [ref | N]   two groups: each half reads its own
+    2, which are ends    [start | end | pos x N | neg x N]     [start | end | N]   one group; only pos reads them
 
 Rows that differ in their prompt alone are the same before the UNet reads prompts.
 """
@@ -18,34 +19,39 @@ import jax.numpy as jnp
 
 @dataclass(frozen=True)
 class Layout:
-    """Where reference and generated rows lie."""
+    """Where reference and generated rows lie.
+
+    ends: whether the two references are of different latents, between which the generated rows lie.
+    """
 
     references: int
     num_variations: int
+    ends: bool = False
 
     @property
     def group(self) -> int:
         """Rows of a group."""
         return 1 + 2 * self.num_variations // self.references
 
-    def latents(self, reference_e: jax.Array | None, generated_en: jax.Array) -> jax.Array:
-        """The rows before the first cross-attention: of references (e, ...) and generated latents (e, n, ...)."""
-        parts = [generated_en] if self.references == 0 or reference_e is None else [reference_e[:, None], generated_en]
+    def latents(self, references_er: jax.Array | None, generated_en: jax.Array) -> jax.Array:
+        """The rows before the first cross-attention: of latents of references (e, 1 or 2, ...) and generated ones
+        (e, n, ...)."""
+        parts = [generated_en] if self.references == 0 or references_er is None else [references_er, generated_en]
         return _flat(jnp.concatenate(parts, axis=1))
 
     def spread(self, rows: jax.Array) -> jax.Array:
         """All rows, of those before the first cross-attention."""
-        referred = min(self.references, 1)
+        referred = self.references if self.ends else min(self.references, 1)
         rows = rows.reshape(-1, referred + self.num_variations, *rows.shape[1:])
         return self.join(
-            jnp.repeat(rows[:, :referred], self.references, axis=1) if self.references else rows[:, :0],
+            jnp.repeat(rows[:, :referred], self.references // max(referred, 1), axis=1),
             jnp.stack([rows[:, referred:]] * 2, axis=1),
         )
 
     def join(self, references: jax.Array, halves: jax.Array) -> jax.Array:
         """References (e, R, ...) and the generated rows' two halves (e, 2, n, ...) as rows (b, ...)."""
         e, _, n, *rest = halves.shape
-        if self.references == 2:
+        if self._is_paired:
             return jnp.concatenate([references[:, :, None], halves], axis=2).reshape(-1, *rest)
         return _flat(jnp.concatenate([references, halves.reshape(e, 2 * n, *rest)], axis=1))
 
@@ -55,19 +61,31 @@ class Layout:
         return self.join(jnp.zeros((halves.shape[0], self.references, *rows.shape[1:]), rows.dtype), halves)
 
     def split(self, rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The reverse of `join`: reference of the source prompt (e, 0 or 1, ...), positive and negative (e, n, ...)."""
+        """The reverse of `join`: references (e, 0 ... 2, ...), positive and negative (e, n, ...).
+
+        Of paired references the one of the source prompt.
+        """
         n, rest = self.num_variations, rows.shape[1:]
-        if self.references == 2:
+        if self._is_paired:
             rows = rows.reshape(-1, 2, 1 + n, *rest)
             return rows[:, 0, :1], rows[:, 0, 1:], rows[:, 1, 1:]
         rows = rows.reshape(-1, self.references + 2 * n, *rest)
         generated = rows[:, self.references :]
         return rows[:, : self.references], generated[:, :n], generated[:, n:]
 
-    def texts(self, own: jax.Array, halves: jax.Array) -> jax.Array:
-        """What belongs to prompts as rows: of the references' (e, 2, ...) and of the two halves' (e, 2, ...)."""
-        each = jnp.repeat(halves[:, :, None], self.num_variations, axis=2)
-        return self.join(own[:, : self.references], each)
+    def texts(self, told: jax.Array, own: jax.Array | None = None) -> jax.Array:
+        """What belongs to prompts as rows: (e, 4, ...) of the references, the target and the negative prompt.
+
+        own: (e, n, ...), of each variation in place of the target.
+        """
+        n, (positive, negative) = self.num_variations, (told[:, 2:3], told[:, 3:])
+        halves = [positive if own is None else own, negative]
+        each = [jnp.broadcast_to(half, (len(half), n, *half.shape[2:])) for half in halves]
+        return self.join(told[:, : self.references], jnp.stack(each, axis=1))
+
+    @property
+    def _is_paired(self) -> bool:
+        return self.references == 2 and not self.ends
 
 
 def _flat(x_er: jax.Array) -> jax.Array:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rival_jax.metrics.judge import cosine_distance
 from rival_jax.metrics.pictures import Normalisation, in_batches
 from rival_jax.models.network import Network
 from rival_jax.weights import SAFETY_CHECKER, Plan, load_state, plan
@@ -49,12 +50,19 @@ class SafetyChecker:
 
         A score is the largest of the picture's concepts, in about -1 ... 1; above 0 it is flagged.
         """
-        pixels = self.normalisation(images, self.plan.config.vision.image_size)
-        scores = in_batches(partial(_scores, self.network), pixels, _BATCH).max(axis=1)
+        scores = self._apply(images, "__call__").max(axis=1)
         return scores > 0, scores
 
+    def distance(self, images: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """How different pictures (n, H, W, 3) uint8 look to its CLIP from as many others, as `Judge.distance`: (n,)."""
+        return cosine_distance(partial(self._apply, method="embed_images"), images, others)
 
-@jax.jit
-def _scores(network: Network, pixels: jax.Array) -> jax.Array:
+    def _apply(self, images: np.ndarray | Sequence[np.ndarray], method: str) -> np.ndarray:
+        pixels = self.normalisation(images, self.plan.config.vision.image_size)
+        return in_batches(partial(_apply, self.network, method=method), pixels, _BATCH)
+
+
+@partial(jax.jit, static_argnames="method")
+def _apply(network: Network, pixels: jax.Array, method: str) -> jax.Array:
     with jax.default_matmul_precision("highest"):
-        return network.module()(pixels)
+        return getattr(network.module(), method)(pixels)

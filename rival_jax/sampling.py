@@ -14,6 +14,7 @@ from jax import lax
 from jax.sharding import Mesh
 
 from rival_jax.alignment import adain
+from rival_jax.attend import WithPictures
 from rival_jax.conditioning import Conditioning
 from rival_jax.course import Course, Known, Networks, State, study
 from rival_jax.devices import BY_VARIATION, SAME, mesh_for, one_device, over, place
@@ -84,8 +85,11 @@ def one_step(unet: Network, shape: tuple[int, ...], text: tuple[int, ...], stage
 
     if stage.attention != "plain" and not stage.references:  # kept states: no more than with a reference row
         stage = replace(stage, references=1)
-    told = Conditioning.shaped(1, 4, text=text, added=unet.config.added_width)
-    course = Course(of(2, 1, *shape), told, of(1, variations))  # pyright: ignore[reportArgumentType]
+    told, own = (Conditioning.shaped(1, k, text=text, added=unet.config.added_width) for k in (4, variations))
+    chain, guidance = of(2, 1, *shape), of(1, variations)
+    course = Course(chain, told, guidance)  # pyright: ignore[reportArgumentType]
+    if stage.kind is not None:
+        course = replace(course, chain=of(2, 1, 2, *shape), between=guidance, own=own)
     networks, mesh = (unet,), one_device()
     known = jax.eval_shape(lambda *given: study(given[0], Schedule(), given[1], mesh=mesh), networks, course)
     program = partial(descend, stage=stage, length=1, prediction_type="epsilon", mesh=mesh)
@@ -113,16 +117,20 @@ def descend(
 
     def program(networks, state, top, course, known):
         unet, *controls = (network.module() for network in networks)
-        layout = Layout(stage.references, state.x.shape[1])
+        layout = stage.layout(state.x.shape[1])
 
         def step(state, t):
             x, level = state.x, known.levels[t]
             kept = jax.tree.map(lambda x: x[t - 1], course.kept)
-            attend, prefix = stage.attend(layout, kept)
-            rows, prefix = _rows(layout, known.reads[0], prefix, course.chain[t], x)
+            attend, prefix = stage.attend(layout, kept, course.between, course.words)
+            if course.scales is not None:
+                ends, own = course.scales
+                scales = layout.join(ends[:, : stage.references], jnp.stack([own, own], axis=1))
+                attend = WithPictures(attend, scales, course.plain_pictures, stage.backend)
+            rows, prefix = _rows(layout, known.reads[0], prefix, course.references(t), x)
             prediction = unet.predict(
                 rows,
-                *_told(unet, known.reads[0], course, layout, t),
+                *_told(unet, known.reads[0], course, layout, t, known.own),
                 attend=attend,
                 prefix=prefix,
                 residuals=_residuals(controls, stage, known, course, layout, x, t),
@@ -131,8 +139,8 @@ def descend(
             guided = negative + course.guidance[..., None, None, None] * (positive - negative)
             clean, noise = split(guided, x, level, prediction_type)
             if stage.align == "noise":
-                own = split(reference, course.chain[t][:, None], level, prediction_type)[1]
-                noise = adain(noise, own if stage.references else kept.noise[:, None])
+                own = split(reference, course.references(t), level, prediction_type)[1]
+                noise = adain(noise, own if stage.references else kept.noise[:, None], course.between)
                 clean = clean_of(noise, x, level)
             ahead = clean
             if known.second_order is not None:
@@ -140,7 +148,7 @@ def descend(
                 noise = noise_of(ahead, x, level)
             x = mix(ahead, noise, known.levels[t - 1])
             if stage.align == "latent":
-                x = adain(x, course.chain[t - 1][:, None])
+                x = adain(x, course.references(t - 1), course.between)
             if course.hole is not None:
                 x = jnp.where(course.hole[:, None], x, course.chain[t - 1][:, None])
             return State(x, None if state.clean is None else clean), None
@@ -151,21 +159,28 @@ def descend(
     return over(mesh, program, shares, BY_VARIATION)(networks, state, top, course, known)
 
 
-def _rows(layout: Layout, read: Read, prefix: Prefix, reference: jax.Array | None, x_enyxc: jax.Array) -> tuple:
+def _rows(
+    layout: Layout, read: Read, prefix: Prefix | None, references: jax.Array | None, x_enyxc: jax.Array
+) -> tuple[jax.Array, Prefix | None]:
     """What goes into a network, and the prefix; where prompts change what it makes of timesteps there is none."""
-    rows = layout.latents(reference, x_enyxc)
-    return (rows, prefix) if read.added is None else (layout.spread(rows), None)
+    rows = layout.latents(references, x_enyxc)
+    return (rows, prefix) if prefix and read.added is None else (layout.spread(rows), None)
 
 
-def _told(network, read: Read, course: Course, layout: Layout, t: jax.Array) -> tuple[jax.Array, list]:
+def _told(
+    network, read: Read, course: Course, layout: Layout, t: jax.Array, own: Read | None = None
+) -> tuple[jax.Array, list]:
     """What all rows are told at a step: embedded timesteps, and keys and values of the prompts."""
     texts, time_bd = read.texts, read.times[t - 1][None]
     if read.added is not None:
-        time_bd = time_bd + layout.texts(read.added[:, :2], read.added[:, 2:])
+        time_bd = time_bd + layout.texts(read.added, own and own.added)
     if course.null is not None:
         null = network.read(course.null[t - 1])
-        texts = jax.tree.map(lambda all_four, own: all_four.at[:, 3].set(own), texts, null)
-    return time_bd, jax.tree.map(lambda x: layout.texts(x[:, :2], x[:, 2:]), texts)
+        texts = jax.tree.map(lambda all_four, found: all_four.at[:, 3].set(found), texts, null)
+    told = [texts] if read.pictures is None else [texts, read.pictures]
+    mine = () if own is None else ([own.texts] if own.pictures is None else [own.texts, own.pictures],)
+    rows = jax.tree.map(layout.texts, told, *mine)
+    return time_bd, rows[0] if len(rows) == 1 else list(zip(*rows, strict=True))
 
 
 def _residuals(controls, stage: Stage, known: Known, course: Course, layout: Layout, x_enyxc: jax.Array, t: jax.Array):

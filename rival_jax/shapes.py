@@ -19,7 +19,10 @@ Latents = Float[jax.Array, "b y x c"]
 
 ExemplarLatents = Float[jax.Array, "e y x c"]
 VariationLatents = Float[jax.Array, "e n y x c"]
+Trajectory = Float[jax.Array, "t e n y x c"]
 ChainLatents = Float[jax.Array | np.ndarray, "t e y x c"]
+EndsLatents = Float[jax.Array | np.ndarray, "t e 2 y x c"]
+"""Of the starts and the ends of interpolations."""
 Pixels = UInt8[np.ndarray, "e H W 3"]
 VariationPixels = UInt8[np.ndarray, "e n H W 3"]
 TextEmbedding = Float[jax.Array, "b m d"]

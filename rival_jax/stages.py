@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+import jax
 import numpy as np
 
-from rival_jax.attend import FromKept, FromReference, Plain
+from rival_jax.attend import Between, FromKept, FromMaps, FromReference, Plain
 from rival_jax.chain import Kept
 from rival_jax.models.attention import Attend, Prefix
-from rival_jax.options import Align, Backend, Reference
+from rival_jax.options import Align, Backend, Kind, Reference
 from rival_jax.rows import Layout
 
 
@@ -19,17 +20,40 @@ from rival_jax.rows import Layout
 class Stage:
     """Steps that share one program. All of it is static."""
 
-    attention: Literal["plain", "replace", "concat"]
+    attention: Literal["plain", "replace", "concat", "words", "maps"]
+    """Whose keys and values are read: a row's own, the reference's, or both; or its own, weighed in cross-attention, or
+    in all, as the reference weighs its own."""
     align: Align
     references: int
     """Reference rows of an exemplar; 0 too where the reference's states were kept from the inversion."""
     backend: Backend | None = None
+    kind: Kind | None = None
+    """How the two references are mixed for what lies between them; None where they are no ends of anything."""
 
-    def attend(self, layout: Layout, kept: Kept | None) -> tuple[Attend, Prefix]:
-        """Who attends to whom at a step, among all rows and among those before the first cross-attention."""
+    def layout(self, num_variations: int) -> Layout:
+        """The rows of its calls."""
+        return Layout(self.references, num_variations, self.kind is not None)
+
+    def attend(
+        self,
+        layout: Layout,
+        kept: Kept | None,
+        coefficients_en: jax.Array | None = None,
+        words_em: jax.Array | None = None,
+    ) -> tuple[Attend, Prefix | None]:
+        """Who attends to whom at a step, among all rows and among those before the first cross-attention.
+
+        None where guidance's halves differ before that. `coefficients_en` say where rows lie between ends, `words_em`
+        which of the reference's tokens theirs stand for.
+        """
         if self.attention == "plain":
             return Plain(self.backend), Prefix(Plain(self.backend), layout.spread)
+        if words_em is not None:
+            maps = FromMaps(words_em, self.attention == "maps", self.backend)
+            return maps, None if maps.positions else Prefix(Plain(self.backend), layout.spread)
         keep_own = self.attention == "concat"
+        if self.kind is not None and coefficients_en is not None:
+            return Between(coefficients_en, self.kind, keep_own, self.backend), None
         if kept:
             attend = FromKept(iter(kept.states), keep_own, self.backend)  # each layer takes its own, prefix or not
             return attend, Prefix(attend, layout.spread)

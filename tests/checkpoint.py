@@ -63,7 +63,7 @@ class Model:
     @classmethod
     def random_state(cls, folder, seed=0, **changes):
         """A network's state with a different random number, float16-exact, in every place."""
-        return _random_state(cls.parts[folder], seed, json.dumps(cls.configs[folder] | changes))
+        return random_state(cls.parts[folder], seed, json.dumps(cls.configs[folder] | changes))
 
     def write_config(self, folder, config):
         (self.directory / folder).mkdir(exist_ok=True)
@@ -98,7 +98,7 @@ CHECKER = {
 
 def write_checker(directory, **tensors):
     """Adds a random safety checker that flags nothing, unless its `tensors` are given; returns all, as published."""
-    exported = export(SAFETY_CHECKER.table, _random_state(SAFETY_CHECKER, 0, json.dumps(CHECKER)))
+    exported = export(SAFETY_CHECKER.table, random_state(SAFETY_CHECKER, 0, json.dumps(CHECKER)))
     published = {}
     for key, tensor in exported.items():
         concepts, _, kind = key.rpartition(".")
@@ -128,7 +128,7 @@ CONTROL = {
 def write_controlnet(directory, seed=0, **changes):
     """Writes a random ControlNet, by itself that of the tests' model, into `directory`; returns its tensors."""
     config = json.dumps(CONTROL | changes)
-    tensors = export(CONTROLNET.table, _random_state(CONTROLNET, seed, config))
+    tensors = export(CONTROLNET.table, random_state(CONTROLNET, seed, config))
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(config)
     save_file(tensors, directory / "diffusion_pytorch_model.safetensors")
@@ -139,7 +139,8 @@ _CONCEPTS = {"concept": 17, "special_care": 3}
 
 
 @cache
-def _random_state(part, seed, config):
+def random_state(part, seed, config):
+    """A part's state by its config.json, with a different random number, float16-exact, in every place."""
     network_config = part.config.from_dict(json.loads(config))
     state = nnx.state(nnx.eval_shape(lambda: part.module(network_config, dtype=jnp.float32, rngs=nnx.Rngs(0))))
     rng = np.random.default_rng(seed)

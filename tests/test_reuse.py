@@ -23,7 +23,7 @@ def relative(found, wanted):
 def inputs(pipe):
     """Generated latents (e, n, ...), references (e, ...) and hidden states (e, 4, m, d)."""
     draw = np.random.default_rng(0)
-    latents, references = (draw.standard_normal(shape, np.float32) for shape in ((2, N, 8, 8, 4), (2, 8, 8, 4)))
+    latents, references = (draw.standard_normal(shape, np.float32) for shape in ((2, N, 8, 8, 4), (2, 1, 8, 8, 4)))
     texts = pipe.embed(("a", "b", "c", "d") * 2, (16, 16)).tokens
     return jnp.asarray(latents), jnp.asarray(references), texts.reshape(2, 4, 10, 12)
 
@@ -38,16 +38,14 @@ def test_text_time_and_the_part_before_prompts(pipe, inputs, references, keep_ow
     rows = layout.latents(reference, generated)
     attend = FromReference(layout.group, keep_own) if references else Plain()
     few = FromReference(1 + N, keep_own) if references else Plain()
-    told = layout.texts(texts[:, :2], texts[:, 2:])
+    told = layout.texts(texts)
 
     @jax.jit
     def once(unet):
         module = unet.module()
         time = module.embed_time(jnp.asarray([500]))
         known = [
-            tuple(
-                layout.texts(x.reshape(2, 4, *x.shape[1:])[:, :2], x.reshape(2, 4, *x.shape[1:])[:, 2:]) for x in pair
-            )
+            tuple(layout.texts(x.reshape(2, 4, *x.shape[1:])) for x in pair)
             for pair in module.read(texts.reshape(8, 10, 12))
         ]
         return module.predict(rows, time, known, attend=attend, prefix=Prefix(few, layout.spread))

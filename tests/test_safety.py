@@ -1,6 +1,7 @@
 """The safety checker: what it flags, where there is none, and what becomes of its verdict."""
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -178,3 +179,12 @@ def test_in_a_damaged_checkpoint_nothing_is_loaded(guarded, tmp_path, monkeypatc
     monkeypatch.setattr(jax, "device_put", lambda *_, **__: pytest.fail("weights were read"))
     result = rival("vary", save_photo(tmp_path / "a.png"), "--prompt", "a car", "--model", guarded)
     assert result.code == 2 and "is cut short" in result.err
+
+
+def test_distance_of_pictures(directory, pictures, pipe):
+    """1 less the cosine of what its CLIP sees; and what `interpolate` measures with where a model has a checker."""
+    write_checker(directory)
+    checker, found = SafetyChecker.from_pretrained(directory), embeddings(directory, pictures)
+    apart = checker.distance(pictures[[0, 0]], pictures[[0, 1]])
+    np.testing.assert_allclose(apart, [0, 1 - found[0] @ found[1]], rtol=0, atol=1e-6)
+    assert replace(pipe, safety_checker=checker).distance == checker.distance != pipe.distance

@@ -7,12 +7,15 @@ from pathlib import Path
 from rival_jax import checks
 from rival_jax.arguments import Reproduce
 from rival_jax.errors import InputError
+from rival_jax.evidence.between_photos import between_photos
 from rival_jax.evidence.concepts import concepts, concepts_markdown
 from rival_jax.evidence.editing import editing, editing_markdown
 from rival_jax.evidence.experiment import Experiment
 from rival_jax.evidence.figures import divergence_charts, divergence_curves, guidance_sheet
+from rival_jax.evidence.interpolating import interpolating
 from rival_jax.evidence.quality import PROMPTS, quality
 from rival_jax.evidence.returning import returning, returning_markdown
+from rival_jax.evidence.sequences import sequences_markdown
 from rival_jax.evidence.settings import PAPER_STEPS, TABLES
 from rival_jax.evidence.store import Store, digest_of
 from rival_jax.evidence.tables import markdown, quality_markdown
@@ -66,6 +69,12 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
             tables.append(drawn + editing_markdown(editing(experiment, progress)))
         elif name == "concepts":
             tables.append(f"Means over concepts, {networks}.\n\n" + concepts_markdown(concepts(experiment, progress)))
+        elif name == "interpolation":
+            drawn = f"{args.exemplars} pairs of prompts, {networks}.\n\n"
+            tables.append(drawn + sequences_markdown(interpolating(experiment, progress)))
+        elif name == "morphing":
+            drawn = f"{args.exemplars} pairs of held-out exemplars, {networks}.\n\n"
+            tables.append(drawn + sequences_markdown(between_photos(experiment, progress)))
         elif name == "quality":
             tables.append(quality_conditions + quality_markdown(quality(experiment, args.photos, progress)))
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -53,6 +53,24 @@ class Judge:
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors (n, d) float32."""
         return in_batches(partial(_apply, self.clip, method="embed_text"), self.tokenizer(tuple(texts)))
+
+    def distance(self, images: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """How different pictures (n, H, W, 3) uint8 look from as many others: 1 less the cosine, (n,), 0 ... 2."""
+        return cosine_distance(self.embed_images, images, others)
+
+
+def cosine_distance(embed: Callable[[np.ndarray], np.ndarray], images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """1 less the cosine, (n,), of unit vectors that `embed` makes of pictures (n, H, W, 3), each looked at once.
+
+    Pictures that are the same are 0 apart.
+    """
+    pictures = np.concatenate([images, others])
+    first: dict[bytes, int] = {}
+    which = np.array([first.setdefault(picture.tobytes(), len(first)) for picture in pictures])
+    different = np.unique(which, return_index=True)[1]
+    one, other = np.split(which, 2)
+    seen = embed(pictures[different])
+    return np.where(one == other, 0, np.maximum(1 - (seen[one] * seen[other]).sum(axis=1), 0))
 
 
 @partial(jax.jit, static_argnames=("method",))

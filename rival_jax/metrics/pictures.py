@@ -15,8 +15,6 @@ from rival_jax.errors import InputError
 from rival_jax.weights.files import read_json
 
 _BATCH = 64
-_MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""What CLIP's own pictures are normalised with, where a model says nothing else."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,8 @@ class Normalisation:
         whole, part = directory / "processor_config.json", directory / "preprocessor_config.json"
         settings = read_json(whole).get("image_processor", {}) if whole.is_file() else read_json(part)
         statistics = []
-        for name, usual in (("image_mean", _MEAN), ("image_std", _STD)):
-            values = settings.get(name, usual)
+        for name, usual in (("image_mean", OF_CLIP.mean), ("image_std", OF_CLIP.std)):
+            values = settings.get(name, usual.tolist())
             numbers = isinstance(values, list | tuple) and all(isinstance(value, int | float) for value in values)
             if not numbers or len(values) != 3:
                 raise InputError(f"{name} in {directory} is {values}, but must be three numbers.")
@@ -51,6 +49,13 @@ class Normalisation:
         return (resized(images, size).astype(np.float32) / 255 - self.mean) / self.std
 
 
+OF_CLIP = Normalisation(
+    np.array([0.48145466, 0.4578275, 0.40821073], np.float32),
+    np.array([0.26862954, 0.26130258, 0.27577711], np.float32),
+)
+"""What CLIP's own pictures are normalised with, where a model says nothing else."""
+
+
 def resized(images: Sequence[np.ndarray] | np.ndarray, size: int) -> np.ndarray:
     """Pictures (H, W, 3) uint8 of any sizes as (n, size, size, 3) uint8: resized (bicubic), their middle."""
     pictures = map(Image.fromarray, images)
@@ -58,7 +63,11 @@ def resized(images: Sequence[np.ndarray] | np.ndarray, size: int) -> np.ndarray:
 
 
 def in_batches(program: Callable[[np.ndarray], Any], rows: np.ndarray, size: int = _BATCH) -> Any:
-    """What a program makes of rows (n, ...), as NumPy arrays (n, ...); the last batch is filled up for its shape."""
+    """What a program makes of rows (n, ...), as NumPy arrays (n, ...); the last batch is filled up for its shape.
+
+    Fewer rows than a batch has are filled up to the next power of two.
+    """
+    size = min(size, 1 << (len(rows) - 1).bit_length())
     short = -len(rows) % size
     padded = np.concatenate([rows, np.repeat(rows[-1:], short, axis=0)])
     parts = [program(padded[start : start + size]) for start in range(0, len(padded), size)]

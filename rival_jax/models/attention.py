@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +14,19 @@ from rival_jax.kernels import KeysValues, attention
 from rival_jax.models.layers import GroupNorm, LayerNorm, conv, linear
 from rival_jax.options import Backend
 
+Context = KeysValues | tuple[KeysValues, KeysValues]
+"""What cross-attention reads: of prompts, or of prompts and of pictures. Only `attend` looks inside."""
+
 
 @runtime_checkable
 class Attend(Protocol):
     """Decides which keys and values each row's queries meet; returns (b, s, h, k).
 
-    `text` is None in self-attention, in cross-attention the keys and values of the rows' prompts, (b, m, h, k) each.
+    `text` is None in self-attention, in cross-attention the keys and values of the rows' prompts, (b, m, h, k) each, or
+    those of prompts and those of pictures.
     """
 
-    def __call__(self, layer: Attention, x_bsd: jax.Array, text: KeysValues | None) -> jax.Array: ...
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: Any) -> jax.Array: ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Attention(nnx.Module):
         """Keys and values, (b, m, h, k) each."""
         return self._split(self.to_k(context_bmd)), self._split(self.to_v(context_bmd))
 
-    def __call__(self, x_bsd: jax.Array, text: KeysValues | None = None, *, attend: Attend = plain) -> jax.Array:
+    def __call__(self, x_bsd: jax.Array, text: Context | None = None, *, attend: Attend = plain) -> jax.Array:
         out_bshk = attend(self, x_bsd, text)
         return self.to_out[0](out_bshk.reshape(x_bsd.shape))
 
@@ -119,7 +123,7 @@ class BasicTransformerBlock(nnx.Module):
         self.norm3 = LayerNorm(width, dtype=dtype, rngs=rngs)
         self.ff = FeedForward(width, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x_bsd: jax.Array, text: KeysValues, attend: Attend, prefix: Prefix | None = None) -> jax.Array:
+    def __call__(self, x_bsd: jax.Array, text: Context, attend: Attend, prefix: Prefix | None = None) -> jax.Array:
         x_bsd = x_bsd + self.attn1(self.norm1(x_bsd), attend=prefix.attend if prefix else attend)
         x_bsd = prefix.spread(x_bsd) if prefix else x_bsd
         x_bsd = x_bsd + self.attn2(self.norm2(x_bsd), text, attend=attend)
@@ -154,7 +158,7 @@ class Transformer2D(nnx.Module):
         self.proj_out = projection()
 
     def __call__(
-        self, x_byxc: jax.Array, texts: Iterator[KeysValues], attend: Attend, prefix: Prefix | None = None
+        self, x_byxc: jax.Array, texts: Iterator[Context], attend: Attend, prefix: Prefix | None = None
     ) -> jax.Array:
         """Takes its layers' texts from `texts`. With a `prefix` the image has fewer rows than what is returned."""
         b, y, x, c = x_byxc.shape

@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rival_jax.kernels import KeysValues
-from rival_jax.models.attention import Attend, Prefix, Transformer2D
+from rival_jax.models.attention import Attend, Context, Prefix, Transformer2D
 from rival_jax.models.layers import Downsample, ResnetBlock, Upsample
 
 
@@ -58,7 +57,7 @@ class DownBlock(nnx.Module):
         self,
         x: jax.Array,
         time_bd: jax.Array,
-        texts: Iterator[KeysValues],
+        texts: Iterator[Context],
         attend: Attend,
         prefix: Prefix | None = None,
     ):
@@ -89,7 +88,7 @@ class MidBlock(nnx.Module):
         self,
         x: jax.Array,
         time_bd: jax.Array,
-        texts: Iterator[KeysValues],
+        texts: Iterator[Context],
         attend: Attend,
         prefix: Prefix | None = None,
     ) -> jax.Array:
@@ -119,7 +118,7 @@ class UpBlock(nnx.Module):
         x: jax.Array,
         skips: list[jax.Array],
         time_bd: jax.Array,
-        texts: Iterator[KeysValues],
+        texts: Iterator[Context],
         attend: Attend,
     ) -> jax.Array:
         """`skips` is the down path's whole list; the block takes its own from the end."""

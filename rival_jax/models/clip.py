@@ -159,9 +159,13 @@ class VisionEncoder(nnx.Module):
         """The first token's last hidden state (b, d) of normalised pixels (b, H, W, 3), after the final norm."""
         return self.post_layernorm(self.encoder(self.pre_layrnorm(self.embeddings(pixels)))[:, 0])
 
+    def penultimate(self, pixels: jax.Array) -> jax.Array:
+        """Hidden states (b, s, d) of normalised pixels (b, H, W, 3) before the last layer, not normed."""
+        return self.encoder.but_one(self.pre_layrnorm(self.embeddings(pixels)))
+
 
 class ImageEncoder(nnx.Module):
-    """`CLIPVisionModelWithProjection`: what image variation models and Stable unCLIP see of a picture."""
+    """`CLIPVisionModelWithProjection`: what image variation models, Stable unCLIP and IP-Adapters see of a picture."""
 
     def __init__(self, config: VisionConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
         self.config = config

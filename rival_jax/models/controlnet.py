@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rival_jax.kernels import KeysValues
-from rival_jax.models.attention import Attend, Prefix, plain
+from rival_jax.models.attention import Attend, Context, Prefix, plain
 from rival_jax.models.config import (
     DOWN_PATH_ACCEPTED,
     DOWN_PATH_KNOWN,
@@ -98,7 +97,7 @@ class ControlNet(DownPath):
         self,
         x_byxc: jax.Array,
         time_bd: jax.Array,
-        texts: Sequence[KeysValues],
+        texts: Sequence[Context],
         condition_byxc: jax.Array,
         *,
         attend: Attend = plain,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rival_jax.kernels import KeysValues
-from rival_jax.models.attention import Attend, Prefix
+from rival_jax.models.attention import Attend, Context, Prefix
 from rival_jax.models.blocks import BlockSpec, DownBlock, MidBlock, UpBlock
 from rival_jax.models.config import DownPathConfig
 from rival_jax.models.layers import conv, linear
@@ -106,7 +106,7 @@ class DownPath(nnx.Module):
         self,
         x_byxc: jax.Array,
         time_bd: jax.Array,
-        texts: Iterator[KeysValues],
+        texts: Iterator[Context],
         attend: Attend,
         prefix: Prefix | None = None,
     ) -> tuple[list[jax.Array], jax.Array]:

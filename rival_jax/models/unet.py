@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rival_jax.kernels import KeysValues
-from rival_jax.models.attention import Attend, Prefix, plain
+from rival_jax.models.attention import Attend, Context, Prefix, plain
 from rival_jax.models.blocks import DownBlock, MidBlock, UpBlock
 from rival_jax.models.config import UNetConfig
 from rival_jax.models.down_path import DownPath
@@ -61,7 +60,7 @@ class UNet(DownPath):
         self,
         x_byxc: jax.Array,
         time_bd: jax.Array,
-        texts: Sequence[KeysValues],
+        texts: Sequence[Context],
         *,
         attend: Attend = plain,
         prefix: Prefix | None = None,

@@ -7,7 +7,7 @@ headers      what is inside a file                       load           plan, th
 pickles      ... where it is a pickle, without its code  stored         a tensor's place in a file
 converted    a copy in final form for later starts       fingerprint    a model's files as one number
 lora         LoRA files merged into networks             lora_keys      how they name the layers
-textual_inversion  vectors for new tokens
+textual_inversion  vectors for new tokens                lpips_keys     how LPIPS's files name its layers
 """
 
 from rival_jax.weights.converted import load_state
@@ -24,6 +24,8 @@ from rival_jax.weights.load import (
     Plan,
     image_statistics,
     plan,
+    plan_adapter,
+    plan_files,
     zeros,
 )
 from rival_jax.weights.locate import EMBEDDED, resolve, resolve_network
@@ -45,6 +47,8 @@ __all__ = [
     "image_statistics",
     "load_state",
     "plan",
+    "plan_adapter",
+    "plan_files",
     "resolve",
     "resolve_network",
     "zeros",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ from rival_jax.models.clip_config import CLIPConfig, TextConfig, VisionConfig
 from rival_jax.models.config import UNetConfig, VAEConfig
 from rival_jax.models.controlnet import ControlNet as ControlNetModel
 from rival_jax.models.controlnet import ControlNetConfig
+from rival_jax.models.ip_adapter import IPAdapterNetwork
+from rival_jax.models.ip_adapter_config import IPAdapterConfig
 from rival_jax.models.safety import SafetyNetwork
 from rival_jax.models.unet import UNet
 from rival_jax.models.vae import VAE as AutoencoderKL
@@ -110,7 +112,6 @@ def plan(directory: Path, part: Part, dtype: DTypeLike, single: SingleFile | Non
     """
     folder = directory / part.folder
     config, network = build(part, folder / "config.json", dtype)
-    graphdef, state = nnx.split(network)
     if single:
         if isinstance(config, UNetConfig):
             single.check_kind(config, directory)
@@ -120,10 +121,37 @@ def plan(directory: Path, part: Part, dtype: DTypeLike, single: SingleFile | Non
         files = weight_files(folder, part.stem, dtype)
         place, tensors, owner = folder, _tensors(files), str(folder)
         table = sd_keys.FLAX if files[0].suffix == ".msgpack" else part.table
-    shapes = {path: leaf.shape for path, leaf in leaf_paths(state).items()}
-    assigned = assign(table, {key: tensor.shape for key, tensor in tensors.items()}, shapes, owner)
-    sources = {path: (tensors[key], layout) for path, (key, layout) in assigned.items()}
+    graphdef, state, sources = _fit(network, tensors, table, owner)
     return Plan(place, config, graphdef, state, sources, tuple(files))
+
+
+def plan_adapter(file: Path, unet: UNetConfig, dtype: DTypeLike) -> Plan:
+    """Prepares an IP-Adapter of this UNet, as `plan` does; it is one file, whose tensors say what it is made of."""
+    tensors = index(file)
+    config = IPAdapterConfig.from_shapes(str(file), {key: tensor.shape for key, tensor in tensors.items()}, unet)
+    network = nnx.eval_shape(lambda: IPAdapterNetwork(config, dtype=dtype, rngs=_OneKey()))
+    fitted = _fit(network, tensors, sd_keys.IP_ADAPTER, str(file), "an IP-Adapter of this model")
+    return Plan(file, config, *fitted, (file,))
+
+
+def plan_files(files: Sequence[Path], network: Callable[..., nnx.Module], config: Any, table: Table, name: str) -> Plan:
+    """Prepares a network of a known config, in float32, whose tensors are all in these files.
+
+    `name` is what it is called where they are another's. Raises InputError for what cannot be loaded.
+    """
+    owner = " and ".join(map(str, files))
+    skeleton = nnx.eval_shape(lambda: network(config, dtype=jnp.float32, rngs=_OneKey()))
+    return Plan(files[0], config, *_fit(skeleton, _tensors(files), table, owner, name), tuple(files))
+
+
+def _fit(
+    network: nnx.Module, tensors: Mapping[str, Stored], table: Table, *names: str
+) -> tuple[nnx.GraphDef, nnx.State, dict[str, tuple[Stored, Layout]]]:
+    """A network in its two halves, and the tensor and its layout of every leaf; `names` are for `assign`."""
+    graphdef, state = nnx.split(network)
+    shapes = {path: leaf.shape for path, leaf in leaf_paths(state).items()}
+    assigned = assign(table, {key: tensor.shape for key, tensor in tensors.items()}, shapes, *names)
+    return graphdef, state, {path: (tensors[key], layout) for path, (key, layout) in assigned.items()}
 
 
 def build(part: Part, file: Path, dtype: DTypeLike) -> tuple[Any, nnx.Module]:
@@ -163,7 +191,7 @@ class _OneKey(nnx.Rngs):
         return jax.random.key(0)
 
 
-def _tensors(files: list[Path]) -> dict[str, Stored]:
+def _tensors(files: Sequence[Path]) -> dict[str, Stored]:
     tensors: dict[str, Stored] = {}
     for file in files:
         inside = index(file)

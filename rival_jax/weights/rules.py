@@ -108,12 +108,17 @@ def with_leaves(state: nnx.State, leaves: Mapping[str, Any]) -> nnx.State:
 
 
 def assign(
-    table: Table, stored: Mapping[str, Shape], leaves: Mapping[str, Shape], owner: str
+    table: Table,
+    stored: Mapping[str, Shape],
+    leaves: Mapping[str, Shape],
+    owner: str,
+    network: str = "the network its config.json describes",
 ) -> dict[str, tuple[str, Layout]]:
     """Finds for every leaf its stored key and layout.
 
-    `stored` maps a checkpoint's keys to shapes, `leaves` a network's dotted paths to shapes. Raises one InputError that
-    lists every key without a place, every leaf left without a value or with two, and every shape that differs.
+    `stored` maps a checkpoint's keys to shapes, `leaves` a network's dotted paths to shapes; `owner` and `network` are
+    what they are called. Raises one InputError that lists every key without a place, every leaf left without a value or
+    with two, and every shape that differs.
     """
     sources: dict[str, tuple[str, Layout]] = {}
     unmapped, doubled, misshapen = [], [], []
@@ -138,7 +143,7 @@ def assign(
     )
     if any(names for _, names in problems):
         lists = "; ".join(f"{len(names)} {what}: {', '.join(names)}" for what, names in problems if names)
-        raise InputError(f"The weights of {owner} do not fit the network its config.json describes: {lists}.")
+        raise InputError(f"The weights of {owner} do not fit {network}: {lists}.")
     return sources
 
 

@@ -90,7 +90,17 @@ CLIP = Table(
 )
 
 IMAGE = Table(CLIP.rules)
-"""The image encoder of image variation models and Stable unCLIP."""
+"""The image encoder of image variation models, Stable unCLIP and IP-Adapters."""
+
+IP_ADAPTER = Table(
+    (
+        Rule(r"image_proj", "latents", "latents", Layout((0, 1, 2))),
+        Rule(r"proj|proj_in|proj_out|to_q|to_kv|to_out|to_[kv]_ip|1\.[13]", "weight", "kernel", LINEAR),
+        Rule(r"1\.0", "weight", "scale", VECTOR),
+        *_NORM_AND_BIAS,
+    )
+)
+"""`1.0`, `1.1` and `1.3` are the norm and the dense layers of a resampler's MLP."""
 
 _SAFETY_NAMES = (
     (r"^vision_model\.vision_model\.", "vision_model."),  # transformers 4

@@ -126,8 +126,8 @@ def test_the_part_before_prompts(references, attending):
     types = ["CrossAttnDownBlock2D" if level == attending else "DownBlock2D" for level in range(2)]
     control = filled(ControlNet, read(down_block_types=types))
     layout, exemplars, n = Layout(references, 2), 2, 2
-    rows = layout.latents(draw(exemplars, 8, 8, 4), draw(exemplars, n, 8, 8, 4, seed=1))
-    texts = layout.texts(draw(exemplars, 2, 10, 12, seed=2), draw(exemplars, 2, 10, 12, seed=3))
+    rows = layout.latents(draw(exemplars, 1, 8, 8, 4), draw(exemplars, n, 8, 8, 4, seed=1))
+    texts = layout.texts(draw(exemplars, 4, 10, 12, seed=2))
     images = draw(exemplars, 16, 16, 3, seed=4)
     attend, fewer = (FromReference(layout.group, True), FromReference(1 + n, True)) if references else (plain, plain)
 

@@ -18,7 +18,11 @@ LIMIT = 1e-4
 
 @pytest.mark.parametrize(
     ("variant", "reference"),
-    [("authors", "paired"), ("eager", "shared"), pytest.param("compiled", "shared", marks=pytest.mark.slow)],
+    [
+        pytest.param("authors", "paired", marks=pytest.mark.slow),
+        ("eager", "shared"),
+        pytest.param("compiled", "shared", marks=pytest.mark.slow),
+    ],
 )
 def test_the_same_latents(variant, reference, tmp_path, record_property):
     """ "compiled" is the graph that torch captures, which has no breaks."""

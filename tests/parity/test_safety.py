@@ -10,7 +10,7 @@ from diffusers.pipelines.stable_diffusion import safety_checker as theirs
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPVisionConfig
 
-from rival_jax.safety import SafetyChecker, _scores
+from rival_jax.safety import SafetyChecker, _apply
 
 from .checkpoints import model_index, randomise, write_json
 from .comparison import relative
@@ -61,7 +61,7 @@ def test_scores_and_verdicts(activation: str, tmp_path: Path, monkeypatch: pytes
     ours = SafetyChecker.from_pretrained(tmp_path)
     is_nsfw, highest = ours(pictures)
     read = jnp.asarray(ours.normalisation(pictures, 32))
-    every, embedding = _scores(ours.network, read), ours.network.module().embed_images(read)
+    every, embedding = _apply(ours.network, read, "__call__"), ours.network.module().embed_images(read)
     ours_cosines = np.asarray(ours.network.module().concept(embedding)) + model.concept_embeds_weights.numpy()
     for what, found, expected in (
         ("cosines", ours_cosines, others),

@@ -2,12 +2,13 @@
 
 import json
 import pickle
+import tarfile
 import zipfile
 
 import ml_dtypes
 import numpy as np
 import pytest
-from torch_file import call, mapping, named, plain, save, tensor, write
+from torch_file import call, mapping, named, plain, save, tensor, write, write_former
 
 from rival_jax.errors import InputError
 from rival_jax.weights.headers import index
@@ -33,9 +34,10 @@ def assert_same(found, tensors):
         np.testing.assert_array_equal(read, wanted)
 
 
-@pytest.mark.parametrize("suffix", ["bin", "ckpt", "pt"])
-def test_tensors_are_read_by_their_place(tmp_path, suffix):
-    assert_same(index(save(tmp_path / f"x.{suffix}", TENSORS)), TENSORS)
+@pytest.mark.parametrize("is_former", [False, True])
+@pytest.mark.parametrize("suffix", ["bin", "ckpt", "pt", "pth"])
+def test_tensors_are_read_by_their_place(tmp_path, suffix, is_former):
+    assert_same(index(save(tmp_path / f"x.{suffix}", TENSORS, is_former=is_former)), TENSORS)
 
 
 def test_a_state_dict_with_a_trainers_records_around_it(tmp_path):
@@ -72,6 +74,14 @@ def test_a_parameter_is_its_tensor(tmp_path):
     assert_same(index(write(tmp_path / "x.bin", mapping(entries), {"0": NOTHING})), {"w": NOTHING})
 
 
+def test_groups_of_tensors(tmp_path):
+    """As IP-Adapters are published; what a group holds beside tensors, other groups too, is nobody's."""
+    inside = {"1.w": tensor("0", (4,)), "count": plain(3), "deeper": mapping({"w": tensor("0", (4,))})}
+    content = mapping({"first": mapping(inside), "second": mapping({"w": tensor("0", (2,), size=4)})})
+    found = index(write(tmp_path / "x.bin", content, {"0": NOTHING}))
+    assert_same(found, {"first.1.w": NOTHING, "second.w": NOTHING[:2]})
+
+
 MALICIOUS = {
     "os.system": lambda file: call("os.system", plain(f"touch {file}")),
     "posix.system": lambda file: call("posix.system", plain(f"touch {file}")),
@@ -88,9 +98,10 @@ MALICIOUS = {
 }
 
 
+@pytest.mark.parametrize("write", [write, write_former])
 @pytest.mark.parametrize("place", ["tensor", "record", "whole"])
 @pytest.mark.parametrize("name", MALICIOUS)
-def test_nothing_is_run(tmp_path, name, place):
+def test_nothing_is_run(tmp_path, name, place, write):
     touched = tmp_path / "touched"
     bad = MALICIOUS[name](touched)
     good = {"w": tensor("0", (4,))}
@@ -158,18 +169,51 @@ def test_no_tensors(tmp_path, content):
         index(write(tmp_path / "x.bin", content, {}))
 
 
-def test_the_former_format(tmp_path):
-    (tmp_path / "x.bin").write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2))
-    with pytest.raises(InputError, match="torch's format from before 2020, .* convert it to safetensors"):
-        index(tmp_path / "x.bin")
+def test_the_first_function_for_tensors(tmp_path):
+    """Of four arguments, in files of 2017."""
+    parts = plain("storage") + named("torch.FloatStorage") + plain("0") + plain("cpu") + plain(4) + plain(None)
+    content = call("torch._utils._rebuild_tensor", b"(" + parts + b"tQ", plain(0), plain((4,)), plain((1,)))
+    found = index(write_former(tmp_path / "x.pth", mapping({"w": content}), {"0": NOTHING}))
+    assert_same(found, {"w": NOTHING})
 
 
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        (tensor("0", (4,), view=plain(("1", 0, 4))), ("0",)),
+        (tensor("0", (5,)), ("0",)),
+        (tensor("1", (4,)), ("0",)),
+        (tensor("0", (4,)), ("0", "1")),
+        (tensor("0", (4,)), ()),
+    ],
+)
+def test_former_files_that_contradict_themselves(tmp_path, content, keys):
+    """Views of a storage, which torch has not written for long, among them."""
+    file = write_former(tmp_path / "x.pth", mapping({"w": content}), dict.fromkeys(keys, NOTHING))
+    with pytest.raises(InputError, match=r"x\.pth is corrupt or not a pth file"):
+        index(file)
+
+
+def test_a_former_file_of_a_big_endian_machine(tmp_path):
+    machine = (("little_endian", False),)
+    with pytest.raises(InputError, match="big-endian"):
+        index(write_former(tmp_path / "x.pth", mapping({"w": tensor("0", (4,))}), {"0": NOTHING}, machine))
+
+
+def test_the_format_before_the_former(tmp_path):
+    with tarfile.open(tmp_path / "x.pth", "w") as archive:
+        archive.addfile(tarfile.TarInfo("storages"))
+    with pytest.raises(InputError, match="torch's format from before 2017, .* convert it to safetensors"):
+        index(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("is_former", [False, True])
 @pytest.mark.parametrize("keep", [0, 1, 5, 60, 0.1, 0.5, 0.9, -1])
-def test_truncated(tmp_path, keep):
-    file = save(tmp_path / "x.ckpt", TENSORS)
+def test_truncated(tmp_path, keep, is_former):
+    file = save(tmp_path / "x.ckpt", TENSORS, is_former=is_former)
     content = file.read_bytes()
     file.write_bytes(content[: int(keep * len(content)) if isinstance(keep, float) else keep])
-    with pytest.raises(InputError, match=r"weight file .*x\.ckpt is (corrupt|empty)"):
+    with pytest.raises(InputError, match=r"weight file .*x\.ckpt is (corrupt|empty|cut short)"):
         index(file)
 
 
