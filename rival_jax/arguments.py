@@ -266,13 +266,13 @@ class Reproduce:
     evidence: Annotated[
         Positional[tuple[Topic, ...]],
         arg(
-            metavar="[3|4|5|variants|figures|quality|inversion|editing|concepts|interpolation|morphing ...]",
+            metavar="[3|4|5|variants|figures|quality|inversion|editing|concepts|interpolation|morphing|baselines ...]",
             help_behavior_hint="",
         ),
     ] = ("3",)
     """Tables of the paper's appendix, our variants, Fig. 11 and 12, the model's own figures, how well photos come
-    back, what editing keeps, whether a learnt concept is drawn, or how sequences between prompts (interpolation) or
-    photos (morphing) change; by default Table 3."""
+    back, what editing keeps, whether a learnt concept is drawn, how sequences between prompts (interpolation) or
+    photos (morphing) change, or how other methods do; by default Table 3."""
     out: Path = Path("evidence")
     """Folder for the scores and the tables."""
     exemplars: int = 64

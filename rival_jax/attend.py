@@ -7,16 +7,20 @@ cross-attention, the prompt's keys and values.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 
 import jax
 import jax.numpy as jnp
 
 from rival_jax.kernels import KeysValues, attention
-from rival_jax.models.attention import Attend, Attention, Plain, plain
+from rival_jax.models.attention import Attend, Attention, Plain
 from rival_jax.options import Backend, Kind
 
-__all__ = ["Between", "FromKept", "FromMaps", "FromReference", "Keep", "Plain", "WithPictures", "plain"]
+__all__ = [
+    *("Between", "FromKept", "FromMaps", "FromReference", "FromReferenceMaps"),
+    *("Keep", "Later", "Plain", "WithPictures", "plain"),
+]
 
 _MOST_POSITIONS = 32**2
 """Of a layer whose maps of positions are taken over; finer ones keep their own."""
@@ -158,6 +162,40 @@ class FromMaps:
         weights = jnp.broadcast_to(weights, (*values.shape[:2], *weights.shape[2:])).astype(values.dtype)
         read = jnp.einsum("grhsm,grmhk->grshk", weights, values)
         return _rows(jnp.concatenate([alone[:, :1], read, alone[:, target.stop :]], axis=1))
+
+
+@dataclass(frozen=True)
+class FromReferenceMaps:
+    """Self-attention in which all generated rows weigh their own values as the reference row of their group does.
+
+    Rows as for `FromReference`. Source: Plug-and-Play, section 4 (https://arxiv.org/abs/2211.12572).
+    """
+
+    rows: int
+    backend: Backend | None = None
+
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: KeysValues | None) -> jax.Array:
+        if text is not None:
+            return Plain(self.backend)(layer, x_bsd, text)
+        x_grsd = x_bsd.reshape(-1, self.rows, *x_bsd.shape[1:])
+        keys, values = layer.kv(x_grsd)
+        weights = _weights(layer.q(x_grsd[:, :1]), keys[:, :1])[:, 0].astype(values.dtype)
+        return _rows(jnp.einsum("ghsm,grmhk->grshk", weights, values))
+
+
+@dataclass(frozen=True)
+class Later:
+    """Attention that is plain in the first self-attention layers, and from layer `first` on as `attend` has it."""
+
+    attend: Attend
+    first: int
+    backend: Backend | None = None
+    layers: Iterator[int] = field(default_factory=count)
+
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: KeysValues | None) -> jax.Array:
+        if text is not None or next(self.layers) < self.first:
+            return Plain(self.backend)(layer, x_bsd, text)
+        return self.attend(layer, x_bsd, text)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from rival_jax.arguments import (
     Vary,
     Warmup,
 )
+from rival_jax.baselines.arguments import Compare
 from rival_jax.errors import InputError, JobError
 from rival_jax.interpolation.arguments import Interpolate
 from rival_jax.jobs.command import Action, Augment, parse, perform
@@ -92,7 +93,7 @@ def _in_one_line() -> Iterator[None]:
 
 
 _APPLICATIONS: dict[str, type[Vary]] = {"vary": Vary, "generate": Generate, "edit": Edit, "inpaint": Inpaint}
-Command = Vary | Interpolate | LearnConcept | Info | Reproduce | Warmup | Bench | Action
+Command = Vary | Interpolate | Compare | LearnConcept | Info | Reproduce | Warmup | Bench | Action
 
 
 def _run(command: Command, console: Console) -> None:
@@ -110,6 +111,13 @@ def _run(command: Command, console: Console) -> None:
 
         with shown_on(console) as progress:
             files = interpolate(command, progress)
+        _say(console, f"{command.out} has {', '.join(file.name for file in files)}.")
+    elif isinstance(command, Compare):
+        from rival_jax.baselines.run import compare
+
+        with shown_on(console) as progress:
+            table, files = compare(command, progress)
+        print(table, flush=True)
         _say(console, f"{command.out} has {', '.join(file.name for file in files)}.")
     elif isinstance(command, LearnConcept):
         from rival_jax.run import learn
@@ -148,7 +156,7 @@ def _parse(arguments: list[str]) -> Command:
     description = "Training-free variation of real photos with Stable Diffusion (RIVAL), in JAX."
     if arguments[:1] == ["augment"]:
         return parse(arguments[1:])
-    commands = _APPLICATIONS | {"interpolate": Interpolate, "learn-concept": LearnConcept}
+    commands = _APPLICATIONS | {"interpolate": Interpolate, "compare": Compare, "learn-concept": LearnConcept}
     commands |= {"augment": Augment, "info": Info, "reproduce": Reproduce, "warmup": Warmup, "bench": Bench}
     command = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="rival", description=description)
     if not isinstance(command, Vary | Warmup) or not (config := command.config):

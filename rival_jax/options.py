@@ -49,9 +49,11 @@ Topic = Literal[
     "concepts",
     "interpolation",
     "morphing",
+    "baselines",
 ]
 """Tables of the paper's Appendix D, what the paper leaves open, its Fig. 11 and 12, how good the model is, how well
-photos come back, what editing keeps, whether a learnt concept is drawn, and how sequences change."""
+photos come back, what editing keeps, whether a learnt concept is drawn, how sequences change, and how
+other methods do."""
 
 INITIALS, ALIGNMENTS, REFERENCES = get_args(Initial), get_args(Align), get_args(Reference)
 CONVENTIONS, SOLVERS, KINDS = get_args(TimestepConvention), get_args(Solver), get_args(Kind)

@@ -60,6 +60,11 @@ class Layout:
         halves = rows.reshape(-1, 2, self.num_variations, *rows.shape[1:])
         return self.join(jnp.zeros((halves.shape[0], self.references, *rows.shape[1:]), rows.dtype), halves)
 
+    def referred(self, rows: jax.Array) -> jax.Array:
+        """Of all rows each group's reference in place of its generated ones."""
+        grouped = rows.reshape(-1, self.group, *rows.shape[1:])
+        return _flat(jnp.broadcast_to(grouped[:, :1], grouped.shape))
+
     def split(self, rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The reverse of `join`: references (e, 0 ... 2, ...), positive and negative (e, n, ...).
 

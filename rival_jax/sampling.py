@@ -133,6 +133,7 @@ def descend(
                 *_told(unet, known.reads[0], course, layout, t, known.own),
                 attend=attend,
                 prefix=prefix,
+                inject=layout.referred if stage.injects else None,
                 residuals=_residuals(controls, stage, known, course, layout, x, t),
             )
             reference, positive, negative = layout.split(prediction)

@@ -9,7 +9,7 @@ from typing import Literal
 import jax
 import numpy as np
 
-from rival_jax.attend import Between, FromKept, FromMaps, FromReference, Plain
+from rival_jax.attend import Between, FromKept, FromMaps, FromReference, FromReferenceMaps, Later, Plain
 from rival_jax.chain import Kept
 from rival_jax.models.attention import Attend, Prefix
 from rival_jax.options import Align, Backend, Kind, Reference
@@ -20,15 +20,19 @@ from rival_jax.rows import Layout
 class Stage:
     """Steps that share one program. All of it is static."""
 
-    attention: Literal["plain", "replace", "concat", "words", "maps"]
-    """Whose keys and values are read: a row's own, the reference's, or both; or its own, weighed in cross-attention, or
-    in all, as the reference weighs its own."""
+    attention: Literal["plain", "replace", "concat", "words", "maps", "weights"]
+    """Whose keys and values are read: a row's own, the reference's, or both; or its own, weighed in cross-attention, in
+    all, or in self-attention alone, as the reference weighs its own."""
     align: Align
     references: int
     """Reference rows of an exemplar; 0 too where the reference's states were kept from the inversion."""
     backend: Backend | None = None
     kind: Kind | None = None
     """How the two references are mixed for what lies between them; None where they are no ends of anything."""
+    later: int = 0
+    """Self-attention layers before this one attend to themselves."""
+    injects: bool = False
+    """Whether the features of a residual block are the reference's."""
 
     def layout(self, num_variations: int) -> Layout:
         """The rows of its calls."""
@@ -56,6 +60,11 @@ class Stage:
             return Between(coefficients_en, self.kind, keep_own, self.backend), None
         if kept:
             attend = FromKept(iter(kept.states), keep_own, self.backend)  # each layer takes its own, prefix or not
+            return attend, Prefix(attend, layout.spread)
+        if self.later:
+            whole = FromReference(layout.group, keep_own, self.backend)
+            chosen = FromReferenceMaps(layout.group, self.backend) if self.attention == "weights" else whole
+            attend = Later(chosen, self.later, self.backend)  # it counts the layers, prefix or not
             return attend, Prefix(attend, layout.spread)
         few = FromReference(1 + layout.num_variations, keep_own, self.backend)
         return FromReference(layout.group, keep_own, self.backend), Prefix(few, layout.spread)

@@ -6,5 +6,5 @@ scores      one setting's pictures measured       tables    what was measured, b
 divergence  how far the two chains are apart      figures   pictures and charts
 quality     the model's own figures               store     results on disk, so that a run goes on
 sequences   sequences of pictures measured
-returning, editing, concepts, interpolating, between_photos: what each says, measured for a table of its own
+returning, editing, concepts, interpolating, between_photos, baselines: what each says, measured for a table of its own
 """

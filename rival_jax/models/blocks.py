@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import jax
@@ -11,6 +11,9 @@ from flax import nnx
 
 from rival_jax.models.attention import Attend, Context, Prefix, Transformer2D
 from rival_jax.models.layers import Downsample, ResnetBlock, Upsample
+
+Inject = Callable[[jax.Array], jax.Array]
+"""Features (b, y, x, c) in place of others."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +123,14 @@ class UpBlock(nnx.Module):
         time_bd: jax.Array,
         texts: Iterator[Context],
         attend: Attend,
+        inject: Inject | None = None,
     ) -> jax.Array:
-        """`skips` is the down path's whole list; the block takes its own from the end."""
+        """`skips` is the down path's whole list; the block takes its own from the end.
+
+        inject: what is put in place of the second resnet's features.
+        """
         for index, resnet in enumerate(self.resnets):
-            x = resnet(jnp.concatenate([x, skips.pop()], axis=-1), time_bd)
+            x = resnet(jnp.concatenate([x, skips.pop()], axis=-1), time_bd, inject if index == 1 else None)
             if self.attentions:
                 x = self.attentions[index](x, texts, attend)
         for upsampler in self.upsamplers:

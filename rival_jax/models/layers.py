@@ -114,9 +114,16 @@ class ResnetBlock(nnx.Module):
         if in_channels != out_channels:
             self.conv_shortcut = conv(in_channels, out_channels, 1, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x_byxc: jax.Array, time_bd: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self,
+        x_byxc: jax.Array,
+        time_bd: jax.Array | None = None,
+        inject: Callable[[jax.Array], jax.Array] | None = None,
+    ) -> jax.Array:
+        """`inject` puts something in place of what is added to the input."""
         hidden = self.conv1(nnx.silu(self.norm1(x_byxc)))
         if time_bd is not None:
             hidden = hidden + self.time_emb_proj(nnx.silu(time_bd))[:, None, None, :]
         hidden = self.conv2(nnx.silu(self.norm2(hidden)))
+        hidden = hidden if inject is None else inject(hidden)
         return (self.conv_shortcut(x_byxc) if hasattr(self, "conv_shortcut") else x_byxc) + hidden

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rival_jax.models.attention import Attend, Context, Prefix, plain
-from rival_jax.models.blocks import DownBlock, MidBlock, UpBlock
+from rival_jax.models.blocks import DownBlock, Inject, MidBlock, UpBlock
 from rival_jax.models.config import UNetConfig
 from rival_jax.models.down_path import DownPath
 from rival_jax.models.layers import GroupNorm, conv
@@ -65,6 +65,7 @@ class UNet(DownPath):
         attend: Attend = plain,
         prefix: Prefix | None = None,
         residuals: Residuals | None = None,
+        inject: Inject | None = None,
     ) -> jax.Array:
         """The model's prediction (b, y, x, c), float32.
 
@@ -75,6 +76,7 @@ class UNet(DownPath):
             attend: who attends to whom, in every attention layer.
             prefix: how the latents' rows become those of the texts; without one they are.
             residuals: what a ControlNet adds, for all rows.
+            inject: what is put in place of the features of the fifth residual block on the way up, for all rows.
         """
         time_bd, layers = time_bd.astype(self.dtype), iter(texts)
         x = self.conv_in(x_byxc.astype(self.dtype))
@@ -83,6 +85,6 @@ class UNet(DownPath):
             added, added_middle = residuals
             skips = [skip + more.astype(self.dtype) for skip, more in zip(skips, added, strict=True)]
             x = x + added_middle.astype(self.dtype)
-        for block in self.up_blocks:
-            x = block(x, skips, time_bd, layers, attend)
+        for level, block in enumerate(self.up_blocks):
+            x = block(x, skips, time_bd, layers, attend, inject if level == 1 else None)
         return self.conv_out(nnx.silu(self.conv_norm_out(x))).astype(jnp.float32)
