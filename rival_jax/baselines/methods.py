@@ -126,10 +126,10 @@ def noised_reference(task: Task) -> VariationPixels:
 METHODS: Mapping[str, Callable[[Task], VariationPixels]] = {
     "RIVAL": Task.vary,
     "text-to-image": text_to_image,
-    "img2img (SDEdit)": img2img,
+    "img2img": img2img,
     "MasaCtrl": masactrl,
     "Plug-and-Play": plug_and_play,
-    "noised reference": noised_reference,
+    "noised photo": noised_reference,
 }
 """By their names; each gives pictures (E, N, H, W, 3) uint8, or (E, 1, ...) where it knows but one."""
 

@@ -43,8 +43,9 @@ def compare(args: Compare, progress: Progress) -> tuple[str, list[Path]]:
     progress("loading", 0, 1)
     pipe = RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, config=args.model_config)
     progress("loading", 1, 1)
-    size = {"height": args.height, "width": args.width}
-    chain = pipe.invert(list(args.photos), sources, args.num_inference_steps, **size, progress=progress)
+    chain = pipe.invert(
+        list(args.photos), sources, args.num_inference_steps, height=args.height, width=args.width, progress=progress
+    )
     task = Task(pipe, chain, prompts, args.num_variations, args.guidance_scale, seeds.tolist())
     drawn = {}
     for name, draw in METHODS.items():
