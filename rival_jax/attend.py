@@ -14,12 +14,20 @@ import jax
 import jax.numpy as jnp
 
 from rival_jax.kernels import KeysValues, attention
-from rival_jax.models.attention import Attend, Attention, Plain
+from rival_jax.models.attention import Attend, Attention, Plain, plain
 from rival_jax.options import Backend, Kind
 
 __all__ = [
-    *("Between", "FromKept", "FromMaps", "FromReference", "FromReferenceMaps"),
-    *("Keep", "Later", "Plain", "WithPictures", "plain"),
+    "Between",
+    "FromKept",
+    "FromMaps",
+    "FromReference",
+    "FromReferenceMaps",
+    "Keep",
+    "Later",
+    "Plain",
+    "WithPictures",
+    "plain",
 ]
 
 _MOST_POSITIONS = 32**2
