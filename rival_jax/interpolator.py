@@ -22,7 +22,7 @@ from rival_jax.generation import generate, trajectory
 from rival_jax.interpolation.adapted import Adapted, adapted
 from rival_jax.interpolation.choosing import Frame, Frames, chooser
 from rival_jax.interpolation.journey import Journey, end_alone, end_edited, frames_between
-from rival_jax.interpolation.prompt_to_prompt import counterparts, edited_stages
+from rival_jax.interpolation.prompt_to_prompt import check_edit, counterparts, edited_stages
 from rival_jax.interpolation.request import Distance, InterpolationRequest, mixing_steps
 from rival_jax.interpolation.sequence import Interpolation
 from rival_jax.inverter import Inverter
@@ -112,7 +112,7 @@ class Interpolator(Inverter):
             Eq. 7-8).
         """
         asked = InterpolationRequest(
-            *(num_frames, guide_prompt, kind, fused, warmup_ratio, coefficients, alpha, beta),
+            *(num_frames, kind, fused, warmup_ratio, coefficients, alpha, beta),
             *(exploration_size, slerp_axis, align, t_early),
         )
         asked.check()
@@ -166,10 +166,7 @@ class Interpolator(Inverter):
         """Which of the start's tokens the end's stand for. Raises InputError for what cannot be edited."""
         if chains[1] is not None:
             raise InputError("prompt_to_prompt edits the start; give a prompt as the end, not a chain.")
-        if shown is not None:
-            raise InputError("prompt_to_prompt and ip_adapter do not go together; give one of them.")
-        if not all(prompts[0]):
-            raise InputError("prompt_to_prompt compares what both ends show; say what the start shows too.")
+        check_edit(prompts[0], shown)
         start, end = map(self.conditioner.first.tokenizer, prompts[:2])
         return counterparts(start, end)
 

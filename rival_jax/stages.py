@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -74,6 +75,11 @@ Stages = list[tuple[Stage, int]]
 """From the noisiest step to the cleanest, each with its number of steps."""
 
 
+def in_runs(each: Iterable[Stage]) -> Stages:
+    """The plan of steps whose stages are these, one after the other."""
+    return [(stage, len(list(group))) for stage, group in groupby(each)]
+
+
 def stages(
     timesteps: np.ndarray,
     *,
@@ -98,4 +104,4 @@ def stages(
         references = {"shared": 1, "paired": 2}[reference] if attention != "plain" else int(aligned == "noise")
         return Stage(attention, aligned, 0 if kept else references, backend)
 
-    return [(key, len(list(group))) for key, group in groupby(map(stage, timesteps[::-1].tolist()))]
+    return in_runs(map(stage, timesteps[::-1].tolist()))

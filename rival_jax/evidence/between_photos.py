@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -37,15 +37,11 @@ def between_photos(experiment: Experiment, progress: Progress) -> dict[str, dict
     def chains() -> list[Chain]:
         return [pipe.invert(pictures[side::2], captions[side::2], _STEPS) for side in (0, 1)]
 
-    results = {}
-    for number, (name, options) in enumerate(_SETTINGS.items(), start=1):
+    def measured(options: dict) -> dict[str, list[float]]:
+        settings = {"coefficients": _EVEN, "distance": judge.distance} | options
+        start, end = chains()
+        return measure_sequences(judge, pipe.interpolate(start, end, _FRAMES, **settings).images, colours=True)
 
-        def measured(options: dict = options) -> dict[str, list[float]]:
-            settings = {"coefficients": _EVEN, "distance": judge.distance} | options
-            start, end = chains()
-            return measure_sequences(judge, pipe.interpolate(start, end, _FRAMES, **settings).images, colours=True)
-
-        kept = experiment.store.kept(name, ["between photos", name, count, _STEPS, _FRAMES, pipe.dtype], measured)
-        results[name] = {measure: np.asarray(values) for measure, values in kept.items()}
-        progress("between photos", number, len(_SETTINGS))
-    return results
+    question = [count, _STEPS, _FRAMES, pipe.dtype]
+    rows = {name: (["between photos", name, *question], partial(measured, own)) for name, own in _SETTINGS.items()}
+    return experiment.rows("between photos", rows, progress)

@@ -88,7 +88,7 @@ def structure(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def editing(experiment: Experiment, progress: Progress) -> dict[str, dict[str, np.ndarray]]:
     """By setting: `structure` to the exemplars, and whether the new colour was recognised, (e,) each."""
-    pipe, count, results = experiment.pipe, len(experiment.captions), {}
+    pipe, count = experiment.pipe, len(experiment.captions)
     recogniser = Recogniser.from_pretrained()
     pictures, sources, targets, wanted = recoloured(count, pipe.size)
 
@@ -107,17 +107,15 @@ def editing(experiment: Experiment, progress: Progress) -> dict[str, dict[str, n
     for negative, against in (("", ""), (sources, ", against the source")):
         settings |= {f"edit, strength {s}{against}": partial(edited, negative, strength=s) for s in _STRENGTHS[:6]}
     settings |= {f"img2img, strength {strength}": partial(plain, strength) for strength in _STRENGTHS}
-    for number, (name, draw) in enumerate(settings.items(), start=1):
 
-        def measured(draw: Callable[[], np.ndarray] = draw) -> dict[str, list[float]]:
-            made = draw()
-            changed = recogniser(made)[1] == wanted
-            return {"structure": structure(made, pictures).tolist(), "changed": changed.astype(float).tolist()}
+    def measured(draw: Callable[[], np.ndarray]) -> dict[str, list[float]]:
+        made = draw()
+        changed = recogniser(made)[1] == wanted
+        return {"structure": structure(made, pictures).tolist(), "changed": changed.astype(float).tolist()}
 
-        kept = experiment.store.kept(name, ["editing", name, count, _STEPS, _GUIDANCE, pipe.dtype], measured)
-        results[name] = {measure: np.asarray(values) for measure, values in kept.items()}
-        progress("editing", number, len(settings))
-    return results
+    question = [count, _STEPS, _GUIDANCE, pipe.dtype]
+    rows = {name: (["editing", name, *question], partial(measured, draw)) for name, draw in settings.items()}
+    return experiment.rows("editing", rows, progress)
 
 
 def editing_markdown(results: Mapping[str, Mapping[str, np.ndarray]]) -> str:

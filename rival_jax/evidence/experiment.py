@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,6 +16,9 @@ from rival_jax.evidence.store import Store, digest_of
 from rival_jax.metrics.judge import Judge
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.steps import Progress
+
+Row = tuple[list, Callable[[], dict[str, list[float]]]]
+"""What a row asks, in plain JSON, and what measures it."""
 
 _TOGETHER = 16
 """Exemplars in one program."""
@@ -57,6 +61,15 @@ class Experiment:
         question = [PAPER | setting.options, setting.chain, exemplars, self.pipe.dtype]
         results = self.store.kept(setting.name, question, measured)
         return {name: np.asarray(values) for name, values in results.items()}
+
+    def rows(self, stage: str, rows: Mapping[str, Row], progress: Progress) -> dict[str, dict[str, np.ndarray]]:
+        """The measures of a table's rows by their names; read from the folder where they are there."""
+        results = {}
+        for number, (name, (question, measured)) in enumerate(rows.items(), start=1):
+            kept = self.store.kept(name, question, measured)
+            results[name] = {measure: np.asarray(values) for measure, values in kept.items()}
+            progress(stage, number, len(rows))
+        return results
 
     @cached_property
     def own_text_alignment(self) -> float:

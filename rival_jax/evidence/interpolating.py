@@ -88,14 +88,10 @@ def interpolating(experiment: Experiment, progress: Progress) -> dict[str, dict[
 
     methods: dict[str, Callable[[], np.ndarray]] = {name: partial(drawn, own) for name, own in _SETTINGS.items()}
     methods[DI] = partial(denoising_interpolation, pipe, starts, ends, _EVEN, _STEPS, _GUIDANCE)
-    results = {}
-    for number, (name, draw) in enumerate(methods.items(), start=1):
+    question = [count, _STEPS, _GUIDANCE, _FRAMES, pipe.dtype]
 
-        def measured(draw: Callable[[], np.ndarray] = draw) -> dict[str, list[float]]:
-            return measure_sequences(judge, draw())
+    def measured(draw: Callable[[], np.ndarray]) -> dict[str, list[float]]:
+        return measure_sequences(judge, draw())
 
-        question = ["interpolating", name, count, _STEPS, _GUIDANCE, _FRAMES, pipe.dtype]
-        kept = experiment.store.kept(name, question, measured)
-        results[name] = {measure: np.asarray(values) for measure, values in kept.items()}
-        progress("interpolation", number, len(methods))
-    return results
+    rows = {name: (["interpolating", name, *question], partial(measured, draw)) for name, draw in methods.items()}
+    return experiment.rows("interpolation", rows, progress)

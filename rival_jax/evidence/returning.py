@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -51,7 +52,7 @@ WAYS = (
 
 def returning(experiment: Experiment, progress: Progress) -> dict[str, dict[str, np.ndarray]]:
     """Decibels (e,) by way, between what comes back and the exemplars, and what the autoencoder makes of them."""
-    pipe, results = experiment.pipe, {}
+    pipe = experiment.pipe
     pictures, captions = experiment.exemplars, list(experiment.captions)
 
     def measured(way: Way) -> dict[str, list[float]]:
@@ -64,12 +65,9 @@ def returning(experiment: Experiment, progress: Progress) -> dict[str, dict[str,
         decoded = through_autoencoder(pipe, pictures)
         return {"exemplar": psnr(pictures, back).tolist(), "autoencoder": psnr(decoded, back).tolist()}
 
-    for number, way in enumerate(WAYS, start=1):
-        question = ["returning", *vars(way).values(), digest_of(pictures), captions, pipe.dtype]
-        kept = experiment.store.kept(way.name, question, lambda way=way: measured(way))
-        results[way.name] = {name: np.asarray(values) for name, values in kept.items()}
-        progress("inversion", number, len(WAYS))
-    return results
+    asked = {way.name: ["returning", *vars(way).values(), digest_of(pictures), captions, pipe.dtype] for way in WAYS}
+    rows = {way.name: (asked[way.name], partial(measured, way)) for way in WAYS}
+    return experiment.rows("inversion", rows, progress)
 
 
 def returning_markdown(results: Mapping[str, Mapping[str, np.ndarray]]) -> str:

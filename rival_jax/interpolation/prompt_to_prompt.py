@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 import numpy as np
 
+from rival_jax.errors import InputError
 from rival_jax.options import Backend
-from rival_jax.stages import Stage, Stages
+from rival_jax.stages import Stage, Stages, in_runs
 
 _CROSS, _SELF = 0.8, 0.4
 """Shares of the steps, from the first, in which the maps of words, and of positions too, are the start's."""
@@ -17,12 +19,21 @@ _CROSS, _SELF = 0.8, 0.4
 def edited_stages(num_inference_steps: int, backend: Backend | None) -> Stages:
     """The plan of the end. Source: Prompt-to-Prompt, section 3.2; the shares are its authors' code's."""
     maps, words = (math.floor(num_inference_steps * share) for share in (_SELF, _CROSS))
-    plan = [
-        (Stage("maps", "none", 1, backend), maps),
-        (Stage("words", "none", 1, backend), words - maps),
-        (Stage("plain", "none", 0, backend), num_inference_steps - words),
-    ]
-    return [(stage, count) for stage, count in plan if count]
+
+    def stage(number: int) -> Stage:
+        if number >= words:
+            return Stage("plain", "none", 0, backend)
+        return Stage("maps" if number < maps else "words", "none", 1, backend)
+
+    return in_runs(map(stage, range(num_inference_steps)))
+
+
+def check_edit(start_prompts: Sequence[str], shown: object) -> None:
+    """Raises InputError where a start is told nothing, or where an IP-Adapter is shown something."""
+    if shown is not None:
+        raise InputError("prompt_to_prompt and ip_adapter do not go together; give one of them.")
+    if not all(start_prompts):
+        raise InputError("prompt_to_prompt compares what both ends show; say what the start shows too.")
 
 
 def counterparts(source_em: np.ndarray, target_em: np.ndarray) -> np.ndarray:

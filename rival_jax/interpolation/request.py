@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from rival_jax.errors import InputError
 from rival_jax.interpolation.coefficients import beta_coefficients, check_shape
 from rival_jax.interpolation.mixing import warmup_steps
 from rival_jax.options import CHOICES, KINDS, SLERP_AXES, Align, Backend, Choice, Kind, SlerpAxis
-from rival_jax.stages import Stage, Stages
+from rival_jax.stages import Stage, Stages, in_runs
 
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """How different pictures (n, H, W, 3) uint8 are from as many others: (n,), 0 or more."""
@@ -27,7 +26,6 @@ class InterpolationRequest:
     """The arguments of `RivalPipeline.interpolate`, which explains them."""
 
     num_frames: int
-    guide_prompt: Any
     kind: Kind
     fused: bool
     warmup_ratio: float
@@ -106,7 +104,7 @@ class InterpolationRequest:
             return Stage("plain", aligned, 0, backend)
 
         each = (stage(number, timestep) for number, timestep in enumerate(timesteps[::-1].tolist()))
-        return [(key, len(list(group))) for key, group in groupby(each)]
+        return in_runs(each)
 
 
 def _rises(rows: np.ndarray) -> bool:

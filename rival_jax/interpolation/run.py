@@ -21,6 +21,7 @@ from rival_jax.images import check_images
 from rival_jax.interpolation.adapted import adapted
 from rival_jax.interpolation.arguments import Interpolate
 from rival_jax.interpolation.choosing import chooser
+from rival_jax.interpolation.prompt_to_prompt import check_edit
 from rival_jax.interpolation.request import Distance, InterpolationRequest, mixing_steps
 from rival_jax.ip_adapter import IPAdapter
 from rival_jax.metrics.judge import EMBEDDED, Judge
@@ -55,10 +56,8 @@ def interpolate(args: Interpolate, progress: Progress) -> list[Path]:
         raise InputError("animation is 'mp4', but there is no ffmpeg; accepted without it: 'gif'.")
     if args.prompt_to_prompt and len(args.photos) > 1:
         raise InputError("prompt_to_prompt edits the start; say what the end shows, without a photo of it.")
-    if args.prompt_to_prompt and args.ip_adapter:
-        raise InputError("prompt_to_prompt and ip_adapter do not go together; give one of them.")
-    if args.prompt_to_prompt and not args.start:
-        raise InputError("prompt_to_prompt compares what both ends show; say what the start shows too.")
+    if args.prompt_to_prompt:
+        check_edit((args.start,), args.ip_adapter)
     for name in ("start", "end", "negative_prompt", "guide_prompt"):
         checks.per_exemplar(name, getattr(args, name) or "", 1)
     settings = {name: value for name, value in asdict(args).items() if name not in _ELSEWHERE}

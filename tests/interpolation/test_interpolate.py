@@ -76,7 +76,7 @@ def test_12_against_prompts_mixed_by_hand(draw, pipe):
 @pytest.mark.parametrize(("steps", "ratio", "mixing"), [(50, 0.122, 6), (25, 1.0, 25), (25, 0.0, 0), (4, 0.5, 2)])
 def test_13_steps_that_mix(pipe, steps, ratio, mixing):
     """The first ones; the rest is plain."""
-    asked = InterpolationRequest(3, None, "outer", True, ratio, "beta", 3.0, 3.0, 16, "width", None, 0)
+    asked = InterpolationRequest(3, "outer", True, ratio, "beta", 3.0, 3.0, 16, "width", None, 0)
     plan = asked.stages(pipe.schedule.timesteps(steps), None, of_photos=False)
     assert mixing_steps(plan) == mixing and sum(count for _, count in plan) == steps
     assert [stage.kind for stage, _ in plan] == ["outer"] * (mixing > 0) + [None] * (mixing < steps)
