@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -36,19 +36,14 @@ def baselines(experiment: Experiment, progress: Progress) -> dict[str, dict[str,
         seeds = range(start, start + len(captions[rows]))
         return Task(pipe, chain, captions[rows], experiment.num_variations, _GUIDANCE, seeds)
 
-    results = {}
-    for number, (name, draw) in enumerate(METHODS.items(), start=1):
+    def measured(draw: Callable[[Task], VariationPixels]) -> dict[str, list[float]]:
+        images = np.concatenate([draw(task(start)) for start in starts])
+        scores = measure(experiment.judge, exemplars, captions, images)
+        return {key: scores[key].tolist() for key in _SHOWN}
 
-        def measured(draw: Callable[[Task], VariationPixels] = draw) -> dict[str, list[float]]:
-            images = np.concatenate([draw(task(start)) for start in starts])
-            scores = measure(experiment.judge, exemplars, captions, images)
-            return {key: scores[key].tolist() for key in _SHOWN}
-
-        question = ["baselines", name, len(captions), experiment.num_variations, _STEPS, _GUIDANCE, pipe.dtype]
-        kept = experiment.store.kept(name, question, measured)
-        results[name] = {key: np.asarray(values) for key, values in kept.items()}
-        progress("baselines", number, len(METHODS))
-    return results
+    asked = [len(captions), experiment.num_variations, _STEPS, _GUIDANCE, pipe.dtype]
+    rows = {name: (["baselines", name, *asked], partial(measured, draw)) for name, draw in METHODS.items()}
+    return experiment.rows("baselines", rows, progress)
 
 
 def baselines_markdown(results: Mapping[str, Mapping[str, np.ndarray]]) -> str:
