@@ -3,8 +3,10 @@
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
-from pages import PAGES, blocks
+from pages import PAGES, ROOT, blocks
+from PIL import Image
 from shell import Shell
 from workspace import furnish, repositories
 
@@ -52,3 +54,17 @@ def test_page(page, shell, hub, tmp_path):
 )
 def test_slow_blocks(page, shell, hub, tmp_path):
     run(page, shell, tmp_path, slow=True)
+
+
+@pytest.mark.slow
+def test_pictures(shell, tmp_path):
+    """Those of docs/ are what their commands draw, but for rounding on another machine."""
+    furnish(tmp_path)
+    (tmp_path / "docs").mkdir()
+    code, said = shell("rival vary && cp out/sheet.png docs/ && python scripts/draw_applications.py", tmp_path)
+    assert code == 0, said
+    for made in (tmp_path / "docs").glob("*.png"):
+        with Image.open(made) as picture, Image.open(ROOT / "docs" / made.name) as kept:
+            assert picture.size == kept.size, made.name
+            difference = np.abs(np.asarray(picture, float) - np.asarray(kept, float)).mean()
+        assert difference < 3, f"{made.name} differs by {difference:.1f} grey levels from what docs/ has"
