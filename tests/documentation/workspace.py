@@ -1,6 +1,7 @@
 """The folder in which a page's commands run: photos, a dataset, files that others made, and the hub's repositories."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,8 @@ _PHOTOS = {
     "photos/boat/one.png": "boat",
     "photos/boat/two.jpg": "boat-teal",
 }
+_SMALLER = {"num_variations": 2, "batch_size": 2, "num_inference_steps": 4}
+"""Of the job file: a job's batches always have the same size, which is a lot for four photos."""
 _LAYER = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora"
 
 
@@ -42,6 +45,11 @@ def furnish(folder: Path) -> None:
     save_file({f"{_LAYER}.{name}.weight": value for name, value in thin.items()}, folder / "style.safetensors")
     for name in ("configs", "scripts"):
         shutil.copytree(ROOT / name, folder / name)
+    job = (ROOT / "configs/augment.toml").read_text()
+    for key, value in _SMALLER.items():
+        job, count = re.subn(rf"^{key} = \d+", f"{key} = {value}", job, flags=re.MULTILINE)
+        assert count == 1, key
+    (folder / "configs/augment.toml").write_text(job)
 
 
 def repositories(folder: Path) -> dict[str, Path]:
