@@ -75,14 +75,24 @@ def parsed(text: str, names: Iterable[str]) -> Doc:
     return Doc(blocks)
 
 
-def doc(thing: griffe.Object | griffe.Alias) -> Doc:
+def text(thing: griffe.Object) -> str:
+    """A docstring as it is written, or nothing."""
+    return thing.docstring.value if thing.docstring else ""
+
+
+def summary(thing: griffe.Object) -> str:
+    """The first paragraph of a docstring, in a line."""
+    return " ".join(text(thing).partition("\n\n")[0].split())
+
+
+def doc(thing: griffe.Object) -> Doc:
     """The docstring of a function, class or attribute."""
     names = ()
     if thing.is_function:
         names = (parameter.name for parameter in parameters(thing))
     elif thing.is_class:
         names = fields(thing)
-    return parsed(thing.docstring.value if thing.docstring else "", names)
+    return parsed(text(thing), names)
 
 
 @cache
@@ -143,12 +153,13 @@ def said_of(owner: griffe.Object, name: str) -> str:
     A field that has the name of its type is explained by that.
     """
     field = target(owner.all_members[name])
-    annotation = getattr(field, "annotation", None)
-    if isinstance(annotation, griffe.ExprName) and annotation.name == name.capitalize():
-        field = field.package[annotation.canonical_path.removeprefix(f"{field.package.name}.")]
     if field.docstring:
         return field.docstring.value
-    return doc(owner).texts.get(name) or (doc(field.parent).texts.get(name, "") if field.parent else "")
+    texts = doc(owner).texts | (doc(field.parent).texts if field.parent else {})
+    kind = getattr(field, "annotation", None)
+    if name in texts or not isinstance(kind, griffe.ExprName) or kind.name != name.capitalize():
+        return texts.get(name, "")
+    return summary(field.package[kind.canonical_path.removeprefix(f"{field.package.name}.")])
 
 
 def parameters(function: griffe.Object) -> list[griffe.Parameter]:

@@ -152,6 +152,15 @@ def test_docstring(name):
     assert complaints(EVERYTHING[name], rules) == []
 
 
+@pytest.mark.parametrize("name", ["arguments", "baselines.arguments", "interpolation.arguments", "jobs.command"])
+def test_every_flag_has_a_help_text(name):
+    """A job's own flags are its public fields."""
+    commands = [each for each in public.module(f"rival_jax.{name}").classes.values() if not each.is_alias]
+    flags = [(own, flag) for own in commands for flag in public.fields(own) if flag != "job"]
+    assert len(flags) > 10
+    assert [f"{own.name}.{flag}" for own, flag in flags if not public.said_of(own, flag)] == []
+
+
 def test_all_that_is_named_is_there():
     assert {*METHODS, *CANNOT} <= EVERYTHING.keys()
     assert all(public.module(name).docstring for name in public.MODULES)

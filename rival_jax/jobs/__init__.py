@@ -1,4 +1,6 @@
-"""Datasets augmented by jobs of any size, in the order in which a job passes through:
+"""Datasets augmented by jobs of any size.
+
+In the order in which a job passes through:
 
 job       the job file                          engine    reading, drawing and writing at once
 inputs/   a dataset's samples                   worker    the model, and what it draws of a batch

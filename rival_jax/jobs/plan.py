@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def num_shards(self) -> int:
-        """The last one may be smaller."""
+        """How many shards the job has; the last one may be smaller."""
         return -(-self.num_samples // self.job.shard_size)
 
     @property
