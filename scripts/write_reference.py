@@ -21,6 +21,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 import public  # noqa: E402
 
 _WIDTH = 100
+_ESCAPED = {"**": r"\*\*", "<": "&lt;"}
+_STARS: Mapping[griffe.ParameterKind | None, str] = {
+    griffe.ParameterKind.var_positional: "*",
+    griffe.ParameterKind.var_keyword: "**",
+}
 _HEAD = """# Reference
 
 Written from the docstrings by `python scripts/write_reference.py`; not to be edited by hand.
@@ -153,13 +158,13 @@ def _default(value: griffe.Attribute) -> object:
 
 def _signature(function: griffe.Function, name: str) -> str:
     """As it is written, without self; a parameter a line where it is long."""
-    parts, stars = [], {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}
+    parts = []
     for parameter in public.parameters(function):
         if parameter.kind is griffe.ParameterKind.keyword_only and "*" not in parts:
             parts.append("*")
-        default = "" if parameter.kind in stars else _after(" = " if parameter.annotation else "=", parameter.default)
+        default = "" if parameter.kind in _STARS else _after(" = " if parameter.annotation else "=", parameter.default)
         annotation = _after(": ", parameter.annotation)
-        parts.append(f"{stars.get(parameter.kind, '')}{parameter.name}{annotation}{default}")
+        parts.append(f"{_STARS.get(parameter.kind, '')}{parameter.name}{annotation}{default}")
     end = f"){_after(' -> ', function.returns)}"
     line = f"{name}({', '.join(parts)}{end}"
     if len(line) <= _WIDTH:
@@ -197,12 +202,16 @@ def _paragraph(text: str, anchors: Anchors) -> str:
 
 
 def _linked(text: str, anchors: Anchors) -> str:
-    """In a line, with links to what it names on the page."""
+    """In a line, with links to what it names on the page; what Markdown would take for its own is escaped."""
 
-    def link(found: re.Match) -> str:
-        return f"[{found[0]}]({anchors[found[1]]})" if found[1] in anchors else found[0]
+    def mark(found: re.Match[str]) -> str:
+        word = found[0]
+        name = word.strip("`")
+        if name in anchors:
+            return f"[{word}]({anchors[name]})"
+        return _ESCAPED.get(word) or word
 
-    return re.sub(r"`([\w.]+)`", link, " ".join(text.split()))
+    return re.sub(r"`[^`]*`|\*\*|<", mark, " ".join(text.split()))
 
 
 def _write(file: Path, text: str) -> None:
