@@ -19,8 +19,8 @@ def canny(image: object, low: float = 100, high: float = 200) -> np.ndarray:
     Args:
         image: one photo, as for `RivalPipeline.invert`.
         low: 0 ... `high`, what a pixel's gradient must exceed to go on an edge that is begun elsewhere.
-        high: `low` or more, what a pixel's gradient must exceed to begin an edge. Gradients are |x| + |y| of 3 x 3 Sobel filters, at
-            most 2040, of the channel in which they are largest.
+        high: `low` or more, what a pixel's gradient must exceed to begin an edge. Gradients are |x| + |y| of 3 x 3
+            Sobel filters, at most 2040, of the channel in which they are largest.
 
     Raises InputError for what is no photo, and unless 0 <= low <= high.
 

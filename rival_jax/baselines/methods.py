@@ -58,8 +58,9 @@ class Task:
         return self.pipe.vary(self.chain, self.prompts, **shared | settings, progress=self.progress).images
 
     def follow(self, plan: Stages, initial: jax.Array) -> VariationPixels:
-        """Pictures (E, n, H, W, 3) uint8 of `initial` latents (E, n, h, w, c), as many steps above the clean end as `plan`
-        has.
+        """Pictures (E, n, H, W, 3) uint8 of `initial` latents (E, n, h, w, c), which are noisy.
+
+        They are as many steps above the clean end as `plan` has.
 
         Raises InputError for a chain of more steps than the model has timesteps.
         """
@@ -101,8 +102,8 @@ def img2img(task: Task, strength: float = STRENGTH) -> VariationPixels:
 
 
 def masactrl(task: Task) -> VariationPixels:
-    """From the inverted latents of `task`; after the first steps the decoder's layers read the exemplar's chain in place
-    of their own. One picture each, whatever the seed, (E, 1, H, W, 3) uint8.
+    """From the inverted latents of `task`; after the first steps the decoder's layers read the exemplar's chain in
+    place of their own. One picture each, whatever the seed, (E, 1, H, W, 3) uint8.
 
     Raises InputError as `Task.follow` does.
     Source: MasaCtrl (https://arxiv.org/abs/2304.08465), section 3.2; steps from the fifth of 50, layers from the
@@ -135,8 +136,9 @@ def plug_and_play(task: Task) -> VariationPixels:
 
 
 def noised_reference(task: Task) -> VariationPixels:
-    """Attention to the exemplars of `task` at every step, noised instead of inverted, and nothing aligned, (E, N, H, W, 3)
-    uint8.
+    """Attention to the exemplars of `task` at every step, noised instead of inverted, and nothing aligned.
+
+    Pictures (E, N, H, W, 3) uint8.
 
     Raises InputError as `RivalPipeline.vary` does.
     Source: "reference-only" (https://github.com/Mikubill/sd-webui-controlnet/discussions/1236).

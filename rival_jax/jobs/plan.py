@@ -79,7 +79,7 @@ class Plan:
             return [Sample(**json.loads(file.readline())) for _ in range(self.samples_in(shard))]
 
     def samples_in(self, *shards: int) -> int:
-        """How many samples `shards` have, 0 ... num_shards - 1 each; a job's last one may have fewer than the others."""
+        """How many samples `shards` have, 0 ... num_shards - 1 each; a job's last one may have fewer."""
         size = self.job.shard_size
         return sum(min(size, self.num_samples - shard * size) for shard in shards)
 
@@ -108,7 +108,7 @@ class Plan:
         return [shard for shard in range(index, self.num_shards, count) if shard not in done]
 
     def check_networks(self, model: str, dtype: str) -> None:
-        """Raises InputError where another worker of this job drew with another `model`, by its fingerprint, or `dtype`."""
+        """Raises InputError where another worker of this job drew with another `model` (its fingerprint) or `dtype`."""
         mine = {"model": model, "dtype": dtype}
         file = self.folder / "plan" / "networks.json"
         write_whole(file, json.dumps(mine).encode(), replace=False)
