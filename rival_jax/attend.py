@@ -18,6 +18,7 @@ from rival_jax.models.attention import Attend, Attention, Plain, plain
 from rival_jax.options import Backend, Kind
 
 __all__ = [
+    "Attend",
     "Between",
     "FromKept",
     "FromMaps",
@@ -27,6 +28,7 @@ __all__ = [
     "Later",
     "Plain",
     "WithPictures",
+    "between",
     "plain",
 ]
 
@@ -41,8 +43,12 @@ class FromReference:
     The rows of a call are groups of `rows`; the first of each group is the reference, which attends to itself. Its keys
     and values are computed once for the whole group.
 
-    Source: RIVAL Eq. 2 and 3. `keep_own=False` is the early stage (keys and values from the reference only; the
-    generated rows' own are never computed), `keep_own=True` the late one (one softmax over both).
+    rows: r, 1 or more.
+    keep_own: False is the early stage (keys and values from the reference only; the generated rows' own are never
+        computed), True the late one (one softmax over both).
+    backend: as of `Plain`.
+
+    Source: RIVAL Eq. 2 and 3.
     """
 
     rows: int
@@ -65,7 +71,11 @@ class FromReference:
 
 @dataclass(frozen=True)
 class Keep:
-    """Plain attention that keeps the input of every self-attention layer, in the order of use."""
+    """Plain attention that keeps the input of every self-attention layer, in the order of use.
+
+    states: a list to which these are added, (b, s, d) each.
+    backend: as of `Plain`.
+    """
 
     states: list[jax.Array]
     backend: Backend | None = None
@@ -81,6 +91,8 @@ class FromKept:
     """`FromReference` whose reference ran earlier: a call's rows are all generated, and `states` what `Keep` kept.
 
     states: (g, s, d) for each self-attention layer, of the references of g groups of rows.
+    keep_own: as of `FromReference`.
+    backend: as of `Plain`.
     """
 
     states: Iterator[jax.Array]
@@ -103,7 +115,11 @@ class Between:
     The rows of a call are groups of two ends, n rows between them, and the n negative halves of these. The ends and
     the negative halves attend to themselves.
 
-    coefficients_gn: 0 (the start) ... 1 (the end), float32. fused: whether rows between them read themselves too.
+    coefficients_gn: 0 (the start) ... 1 (the end), float32 (g, n).
+    kind: "outer" or "inner", as for `between`.
+    fused: whether rows between them read themselves too.
+    backend: as of `Plain`.
+
     Source: AID section 3.2.
     """
 
@@ -141,8 +157,11 @@ class FromMaps:
     The rows of a call are groups of the reference, n of the target's half and n of the negative one; the reference and
     the negative half attend to themselves.
 
-    words_gm: which of the reference's m tokens each token of the target stands for, -1 for those that are new and
-    keep their weights. positions: whether maps of positions are the reference's too, up to 32 x 32.
+    words_gm: which of the reference's m tokens each token of the target stands for, (g, m) int, -1 for those that are
+        new and keep their weights.
+    positions: whether maps of positions are the reference's too, up to 32 x 32.
+    backend: as of `Plain`.
+
     Source: Prompt-to-Prompt, section 3.2 (https://arxiv.org/abs/2208.01626).
     """
 
@@ -176,7 +195,10 @@ class FromMaps:
 class FromReferenceMaps:
     """Self-attention in which all generated rows weigh their own values as the reference row of their group does.
 
-    Rows as for `FromReference`. Source: Plug-and-Play, section 4 (https://arxiv.org/abs/2211.12572).
+    rows: r, as for `FromReference`.
+    backend: as of `Plain`.
+
+    Source: Plug-and-Play, section 4 (https://arxiv.org/abs/2211.12572).
     """
 
     rows: int
@@ -193,7 +215,15 @@ class FromReferenceMaps:
 
 @dataclass(frozen=True)
 class Later:
-    """Attention that is plain in the first self-attention layers, and from layer `first` on as `attend` has it."""
+    """Attention that is plain in the first self-attention layers of a call.
+
+    attend: who attends to whom in the others.
+    first: the first of these, 0 ... the number of layers.
+    backend: as of `Plain`.
+    layers: counts from 0 on; a value of its own for each call.
+
+    Source: MasaCtrl, section 3.2 (https://arxiv.org/abs/2304.08465).
+    """
 
     attend: Attend
     first: int
@@ -210,8 +240,13 @@ class Later:
 class WithPictures:
     """Cross-attention that reads pictures beside prompts: what is attended to of both is added.
 
-    The layers are handed pairs of keys and values, of prompts and of pictures. scales_b: weights of the pictures.
+    The layers are handed pairs of keys and values, of prompts and of pictures.
+
+    attend: who attends to whom among positions and prompts.
+    scales_b: weights of the pictures, (b,).
     is_plain: whether pictures are attended to by each row alone, whoever attends to whom else.
+    backend: as of `Plain`.
+
     Source: IP-Adapter, Eq. 5 (https://arxiv.org/abs/2308.06721).
     """
 
@@ -237,11 +272,16 @@ def between(
     kind: Kind,
     backend: Backend | None = None,
 ) -> jax.Array:
-    """Attention (g, r, s, h, k) of queries to the keys and values of two ends, (g, m, h, k) each, and to their own.
+    """Attention (g, r, s, h, k) of queries to the keys and values of two ends, and to their own.
 
-    own: keys and values (g, r, m, h, k) under one softmax with the ends' ("fused"), or None ("pure").
-    kind: "outer" mixes what attention makes of either end, "inner" the keys and values of the ends before it; with the
-        weights 1 - coefficient and coefficient, in float32.
+    Args:
+        q_grshk: the queries.
+        own: keys and values (g, r, m, h, k) under one softmax with the ends' ("fused"), or None ("pure").
+        ends: keys and values (g, m, h, k) of the start and of the end.
+        coefficients_gr: 0 (the start) ... 1 (the end), (g, r).
+        kind: "outer" mixes what attention makes of either end, "inner" the keys and values of the ends before it; with
+            the weights 1 - coefficient and coefficient, in float32.
+        backend: as of `Plain`.
 
     Source: AID Eq. 5-8.
     """

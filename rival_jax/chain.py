@@ -34,8 +34,8 @@ class Chain:
     source_prompt: one an exemplar, what the chain was told.
     timestep_convention: which timestep the UNet was told.
     kept: the reference's states, where `invert` was told to keep them.
-    fixed_point_steps: how often each step of the inversion was refined.
-    null: (T, E, m, d), what `optimise_null_text` found; index t - 1 is for the step from t.
+    fixed_point_steps: how often each step of the inversion was refined, 0 ... 100.
+    null: (T, E, m, d) float32, what `optimise_null_text` found, else None; index t - 1 is for the step from t.
     """
 
     latents: ChainLatents
@@ -48,8 +48,10 @@ class Chain:
 
     @property
     def cache_reference(self) -> bool:
+        """Whether the reference's states are kept."""
         return self.kept is not None
 
     @property
     def num_inference_steps(self) -> int:
+        """T, the steps of the chain."""
         return self.latents.shape[0] - 1

@@ -31,12 +31,19 @@ class StableDiffusion:
     """A checkpoint's networks, what makes its conditioning, and its schedule. Made by `from_pretrained`."""
 
     unet: Network
+    """Predicts noise, or v."""
     vae: Network
+    """Between pictures and latents; always float32."""
     conditioner: Conditioner
+    """Embeds prompts, and pictures where the model sees some."""
     schedule: Schedule
+    """Its noise levels."""
     directory: Path
+    """Where its configs are."""
     dtype: str
+    """Of the UNet and the encoders: "float32", "bfloat16" or "float16"."""
     attention: Backend | None
+    """The kernel of the UNet's attention; None chooses by device, dtype and shape."""
     plans: Mapping[str, Plan] = field(repr=False)
     """Of its networks, by their folders: where their weights are."""
     stands_in: bool = False
@@ -86,7 +93,13 @@ class StableDiffusion:
     def structure(
         cls, model: str | Path = "tiny", dtype: DType | None = None, config: str | Path | None = None
     ) -> Self:
-        """A model with shapes in place of its weights, enough to count what a run would take. Raises InputError too."""
+        """A model with shapes in place of its weights, enough to count what a run would take.
+
+        Args:
+            model, dtype, config: as for `from_pretrained`.
+
+        Raises InputError as `from_pretrained` does.
+        """
         dtype = device_dtype() if dtype is None else dtype
         directory, schedule, parts = plans(model, dtype, config)
         networks = _networks(parts, lambda part: part.state)
@@ -104,7 +117,7 @@ class StableDiffusion:
 
         Args:
             paths: one file or several, in diffusers' (peft's) or kohya's layout.
-            scale: one for all files, or one a file; 0 changes nothing.
+            scale: any finite number; one for all files, or one a file. 0 changes nothing.
 
         Raises InputError for a file that cannot be read or does not fit the model, before anything is merged.
         Source: LoRA, Eq. 3 (arXiv 2106.09685).
@@ -171,7 +184,7 @@ class StableDiffusion:
         return self.unet.config.factor * self.vae.config.factor
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """(h, w, c) of the latents of pictures of these sides, in pixels."""
+        """(h, w, c) of the latents of pictures of `height` x `width` pixels, multiples of `factor`."""
         factor = self.vae.config.factor
         return height // factor, width // factor, self.unet.config.in_channels
 
@@ -188,9 +201,12 @@ class StableDiffusion:
         return jax.default_matmul_precision("highest" if self.dtype == "float32" else "high")
 
     def embed(self, prompts: tuple[str, ...], size: tuple[int, int], shown: Shown | None = None) -> Conditioning:
-        """What the networks are told of prompts (e), and of pictures where the model sees some.
+        """What the networks are told of e prompts, and of pictures where the model sees some.
 
-        size: (height, width) of what is drawn, in pixels.
+        Args:
+            prompts: e of them.
+            size: (height, width) of what is drawn, in pixels.
+            shown: e pictures, for models that see some; None is the negative of what shows any.
         """
         return self.conditioner(prompts, size, shown)
 

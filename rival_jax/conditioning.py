@@ -24,8 +24,9 @@ from rival_jax.weights.textual_inversion import with_vectors
 @partial(jax.tree_util.register_dataclass, data_fields=["tokens", "added", "pictures"], meta_fields=[])
 @dataclass(frozen=True)
 class Conditioning:
-    """tokens: (..., m, d), which cross-attention reads.
+    """What networks are told beside latents and timesteps.
 
+    tokens: (..., m, d), which cross-attention reads.
     added: (..., a) float32, which is added to the embedded timestep where the model wants it, else None.
     pictures: keys and values (..., p, h, k) that each cross-attention layer reads beside, an IP-Adapter's, else None.
     """

@@ -28,7 +28,13 @@ _ALIKE = (
 
 @dataclass(frozen=True)
 class ControlNet:
-    """A ControlNet's network, and where it is from. Made by `from_pretrained`."""
+    """A ControlNet's network, and where it is from. Made by `from_pretrained`.
+
+    network: its weights, on every device.
+    directory: where its files are.
+
+    Source: https://arxiv.org/abs/2302.05543.
+    """
 
     network: Network
     directory: Path
@@ -55,7 +61,7 @@ class ControlNet:
         return self.network.config
 
     def check_fits(self, unet: UNetConfig) -> None:
-        """Raises InputError where it was made for another model than that of the UNet."""
+        """Raises InputError where it was made for another model than that of `unet` (`pipe.unet.config`)."""
         pairs = [(field, getattr(self.config, field), getattr(unet, field)) for field in _ALIKE]
         differ = [f"its {field} is {own}, the model's {models}" for field, own, models in pairs if own != models]
         if differ:

@@ -17,10 +17,10 @@ def canny(image: object, low: float = 100, high: float = 200) -> np.ndarray:
     """Edges of a photo, uint8 (H, W, 3), 255 on an edge and 0 elsewhere, of the photo's own size.
 
     Args:
-        image: one photo, as `load_images` takes it.
-        low: what a pixel's gradient must exceed to go on an edge that is begun elsewhere.
-        high: what a pixel's gradient must exceed to begin an edge. Gradients are |x| + |y| of 3 x 3 Sobel filters, at
-            most 2040, of the channel in which they are largest.
+        image: one photo, as for `RivalPipeline.invert`.
+        low: 0 ... `high`, what a pixel's gradient must exceed to go on an edge that is begun elsewhere.
+        high: `low` or more, what a pixel's gradient must exceed to begin an edge. Gradients are |x| + |y| of 3 x 3
+            Sobel filters, at most 2040, of the channel in which they are largest.
 
     Raises InputError for what is no photo, and unless 0 <= low <= high.
 

@@ -77,9 +77,9 @@ class Interpolator(Inverter):
             num_frames: n, 3 or more, the ends included.
             guide_prompt: what the frames between the ends shall show, one or E (PAID); None is a mixture of the ends'.
             negative_prompt: what not to draw; one, or one a pair.
-            num_inference_steps: T; None is the chains', or without any 30.
-            guidance_scale: weight of the prompts against the negative one; 1, or less, gives that none; one, or one a
-                pair (E,).
+            num_inference_steps: T, 1 ... 999; None is the chains', or without any 30.
+            guidance_scale: weight of the prompts against the negative one, any finite number; 1, or less, gives that
+                none; one, or one a pair (E,).
             kind: "outer" mixes what attention makes of the two ends (AID-O), "inner" their keys and values (AID-I).
             fused: whether frames between the ends attend to themselves beside.
             warmup_ratio: 0 ... 1, the share of the steps, from the first, in which attention is so.
@@ -94,13 +94,14 @@ class Interpolator(Inverter):
             align: "latent" holds the latents' statistics to a mixture of both ends' while t > t_early, as `vary` does
                 to a photo's; "none" leaves them; None is "latent" between two photos, else "none".
             t_early: a timestep, 0 ... 1000.
-            distance: between pictures, such as LPIPS; None is the cosine distance of the CLIP that the model's safety
-                checker has, or where there is none of the embedded one, which knows drawings only.
+            distance: of pictures (n, H, W, 3) uint8 and as many others, (n,), such as LPIPS; None is the cosine
+                distance of the CLIP that the model's safety checker has, or where there is none of the embedded one,
+                which knows drawings only.
             height, width: of the pictures, in pixels; None is the chains', or the model's own size.
             ip_adapter: what shows the model pictures as conditions, beside the prompts.
             image_start, image_end: one, or one a pair: what it is shown at the ends, and a mixture of it between.
                 Without image_start it is shown nothing there.
-            ip_adapter_scale: weight of what it is shown.
+            ip_adapter_scale: weight of what it is shown, any finite number; 0 is none.
             scale_control: show image_end to all frames, with a weight that grows from 0 to 1.
             prompt_to_prompt: the end is the start, edited: `end` says what it then shows, it is drawn from the start's
                 noise with the start's attention maps, and coefficients are levels of editing.
@@ -146,7 +147,10 @@ class Interpolator(Inverter):
 
     @property
     def distance(self) -> Distance:
-        """How different pictures look to the CLIP that is at hand: its safety checker's, or the embedded one."""
+        """How different pictures (n, H, W, 3) uint8 look from as many others, (n,), 0 ... 2.
+
+        By the CLIP that is at hand: the safety checker's, or the embedded one.
+        """
         return (self.safety_checker or Judge.from_pretrained()).distance
 
     def _dimensions(

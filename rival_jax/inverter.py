@@ -46,10 +46,10 @@ class Inverter(StableDiffusion):
         """Inverts photos along the DDIM chain, in as few batches as memory allows.
 
         Args:
-            images: one or many PIL images, paths or uint8 arrays of any mode, size and orientation;
-                they are centre-cropped.
+            images: one or many paths, PIL images of any mode or uint8 arrays (H, W), (H, W, 1), (H, W, 3) or (H, W, 4),
+                of any size and orientation; an array (E, H, W, C) is E photos. They are centre-cropped.
             source_prompt: what the photos show; one, or one an exemplar.
-            num_inference_steps: T, the steps of the chain.
+            num_inference_steps: T, 1 ... 999, the steps of the chain.
             timestep_convention: "target" (the authors' code) or "current" (Eq. 5 to the letter).
             height, width: of the pictures, in pixels, multiples of `factor`; None is the model's own size.
             cache_reference: keep what a reference row would compute again in every generation from this chain, as
@@ -82,8 +82,9 @@ class Inverter(StableDiffusion):
 
         Args:
             chain: what `invert` returned.
-            guidance_scale: at which generation shall follow the chain; one, or one an exemplar (E,).
-            num_inner_steps: of Adam for each step of the chain; fewer are taken where the chain is met before.
+            guidance_scale: at which generation shall follow the chain, any finite number; one, or one an exemplar (E,).
+            num_inner_steps: 1 ... 10000, of Adam for each step of the chain; fewer are taken where the chain is met
+                before.
             progress: called with (stage, steps done, steps in all).
 
         Raises InputError for any argument out of its range or a chain of another model.
@@ -111,8 +112,14 @@ class Inverter(StableDiffusion):
     ) -> Pixels:
         """The exemplars as plain sampling draws them from the chain's end, uint8 (E, H, W, 3): how well they inverted.
 
-        Told the source prompt; without guidance, or with it against the empty prompt or the chain's null text.
-        Raises InputError for a chain of another model.
+        Args:
+            chain: what `invert` returned; its source prompt is told.
+            guidance_scale: any finite number; 1 is no guidance, else it is against the empty prompt or the chain's null
+                text.
+            solver: "ddim", or "dpm++", as for `vary`.
+            progress: called with (stage, steps done, steps in all).
+
+        Raises InputError for any argument out of its range or a chain of another model.
         """
         checks.chain(chain, self.latent_shape(*chain.pixels.shape[1:3]))
         checks.choice("solver", solver, SOLVERS)
@@ -139,7 +146,14 @@ class Inverter(StableDiffusion):
         height: int | None = None,
         width: int | None = None,
     ) -> int:
-        """Bytes on the device that `cache_reference` keeps of so many photos. Raises InputError as `invert` does."""
+        """Bytes on the device that `cache_reference` keeps of photos.
+
+        Args:
+            num_exemplars: E, 1 ... 10000.
+            num_inference_steps, height, width: as for `invert`.
+
+        Raises InputError as `invert` does.
+        """
         for name, value in (("num_exemplars", num_exemplars), ("num_inference_steps", num_inference_steps)):
             checks.count(name, value)
         shape = self.latent_shape(*self._sides(height, width))

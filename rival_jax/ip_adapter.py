@@ -28,6 +28,12 @@ class IPAdapter:
     """An IP-Adapter's network, the image encoder it sees with, and where it is from. Made by `from_pretrained`.
 
     Pictures are seen, then projected to tokens, and a pipeline may mix what is seen of several in between.
+
+    network: what projects, and each cross-attention layer's keys and values of tokens.
+    encoder: the CLIP that sees.
+    file: the adapter's own.
+
+    Source: https://arxiv.org/abs/2308.06721.
     """
 
     network: Network
@@ -78,7 +84,7 @@ class IPAdapter:
         return self.network.config
 
     def see(self, pixels: Pixels) -> jax.Array:
-        """What the image encoder gives of pictures (e, H, W, 3) uint8, float32: what `project` takes.
+        """What the image encoder gives of `pixels` (e, H, W, 3) uint8, float32: what `project` takes.
 
         Embeddings (e, d), with a plus adapter the last hidden states but one (e, s, d).
         """
@@ -95,15 +101,15 @@ class IPAdapter:
         return _see(self.encoder, np.zeros((1, size, size, 3), np.float32), True)
 
     def project(self, seen: jax.Array) -> jax.Array:
-        """Tokens (e, m, d) of what `see` gave of pictures, in the network's dtype."""
+        """Tokens (e, m, d) of pictures, in the network's dtype, by what was `seen` of them, (e, d) or (e, s, d)."""
         return _project(self.network, seen)
 
     def embed(self, pixels: Pixels) -> jax.Array:
-        """Tokens (e, m, d) of pictures (e, H, W, 3) uint8."""
+        """Tokens (e, m, d) of `pixels` (e, H, W, 3) uint8."""
         return self.project(self.see(pixels))
 
     def negative(self, count: int) -> jax.Array:
-        """Tokens (count, m, d) of no picture, for the rows of negative prompts."""
+        """Tokens (e, m, d) of no picture, for the rows of negative prompts; e is `count`."""
         return jnp.repeat(self.project(self.see_nothing()), count, axis=0)
 
     @property

@@ -75,10 +75,10 @@ class RivalPipeline(Interpolator):
             prompt, negative_prompt: what to draw and what not; one, or one an exemplar. Models that are shown the
                 exemplars in place of prompts (SD image variations) take none, Stable unCLIP may do without.
             source_prompt: what the photos show; None is the chain's, or with photos the prompt itself.
-            num_variations: N, of each exemplar.
-            num_inference_steps: T; None is the chain's, or with photos 30.
-            guidance_scale: weight of the prompt against the negative prompt; one, one an exemplar (E,), or one a
-                variation (E, N). Other values compile nothing.
+            num_variations: N, 1 ... 10000, of each exemplar.
+            num_inference_steps: T, 1 ... 999; None is the chain's, or with photos 30.
+            guidance_scale: weight of the prompt against the negative prompt, any finite number; one, one an exemplar
+                (E,), or one a variation (E, N). Other values compile nothing.
             t_align: 0 ... 1000, training timesteps; above it self-attention reads the exemplar alone, from it down
                 the exemplar and itself. Smaller keeps more of the exemplar.
             t_early: 0 ... 1000; above it the statistics are aligned.
@@ -95,9 +95,10 @@ class RivalPipeline(Interpolator):
             solver: "ddim", or "dpm++" (DPM-Solver++ of second order) for the steps of the generation.
             fixed_point_steps: as for `invert`; None is the chain's, or with photos 0.
             controlnet: one or several that steer the structure of what is generated.
-            control_image: what a ControlNet is shown: a path, a PIL image or a uint8 array of the pictures' aspect, or
-                one of these an exemplar; with several ControlNets a list with such an entry for each.
-            controlnet_scale: weight of a ControlNet; one, or one a ControlNet. Other values compile nothing.
+            control_image: what a ControlNet is shown: a path, a PIL image or a uint8 array (H, W, 3) of the pictures'
+                aspect, or one of these an exemplar; with several ControlNets a list with such an entry for each.
+            controlnet_scale: weight of a ControlNet, any finite number; one, or one a ControlNet. Other values compile
+                nothing.
             noise_level: 0 ... 999, how much noise hides of the exemplars that Stable unCLIP is shown.
             strength: above 0, at most 1: the share of the steps, down to the last, that generation from the inverted
                 latents takes. Less keeps more of the exemplar.
@@ -164,7 +165,8 @@ class RivalPipeline(Interpolator):
             masks: one, or one an exemplar: paths, PIL images or arrays (H, W), bool or uint8, of the photo's own size
                 (with a chain, of its pictures). White, from 128 on, is filled; a latent cell is if any pixel of it is.
             prompt: what the photo shall show; as for `vary`.
-            settings: any other argument of `vary`; they win. `initial` may be an array too, used inside the hole.
+            settings: any other argument of `vary`; they win. `initial` may be latents (E, N, h, w, c) too, used inside
+                the hole.
 
         Raises InputError as `vary` does, and for a mask of another size or with colours. Source: RIVAL section 4.2.
         """
@@ -210,9 +212,15 @@ class RivalPipeline(Interpolator):
         return Variations(pictures, final, chain, *self._judged(pictures), weights)
 
     def warmup(self, num_exemplars: int = 1, prompt: str = "", *, progress: Progress = silent, **arguments) -> None:
-        """Compiles what `vary` of so many photos with these arguments will run, and `reconstruct` after it.
+        """Compiles what `vary` will run, and `reconstruct` after it; runs a few steps of each kind.
 
-        Runs a few steps of each kind. Raises InputError as `vary` does.
+        Args:
+            num_exemplars: E, 1 or more.
+            prompt: any; needed by models that read one.
+            progress: called with (stage, steps done, steps in all).
+            arguments: any other of `vary`.
+
+        Raises InputError as `vary` does.
         """
         gray = np.full((num_exemplars, 64, 64, 3), 128, np.uint8)  # cropped to whatever is asked for
         short = replace(self, stands_in=True)

@@ -21,19 +21,27 @@ class Schedule:
     """
 
     num_train_timesteps: int = 1000
+    """1 or more."""
     beta_schedule: str = "scaled_linear"
+    """How betas rise: "scaled_linear", "linear" or "squaredcos_cap_v2"."""
     beta_start: float = 0.00085
+    """Of the first timestep, between 0 and 1."""
     beta_end: float = 0.012
+    """Of the last timestep, between 0 and 1."""
     steps_offset: int = 1
+    """The first timestep of "leading" spacing, 0 or more."""
     set_alpha_to_one: bool = False
+    """Whether clean latents are at level 1, else at that of timestep 0."""
     prediction_type: str = "epsilon"
+    """What the UNet predicts: "epsilon" (the noise) or "v_prediction"."""
     timestep_spacing: str = "leading"
+    """How a chain's timesteps are chosen: "leading", "trailing" or "linspace"."""
     rescale_betas_zero_snr: bool = False
     """Levels are stretched so that the noisiest one is noise alone."""
 
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> Schedule:
-        """Reads `scheduler/scheduler_config.json`. Raises InputError that names an unsupported value.
+        """Reads the `config` of `scheduler/scheduler_config.json`. Raises InputError that names an unsupported value.
 
         Differs: fields of other samplers (PNDM's `skip_prk_steps` and the like) do not change the noise levels and are
         skipped; an absent field has Stable Diffusion 1.x's value.
@@ -63,7 +71,7 @@ class Schedule:
 
     @property
     def alphas_cumprod(self) -> np.ndarray:
-        """Cumulative alphas at timesteps 0 ... num_train_timesteps - 1, float64."""
+        """Cumulative alphas at timesteps 0 ... num_train_timesteps - 1, float64 (num_train_timesteps,)."""
         start, end, count = self.beta_start, self.beta_end, self.num_train_timesteps
         if self.beta_schedule == "squaredcos_cap_v2":
             bar = np.cos((np.arange(count + 1) / count + 0.008) / 1.008 * np.pi / 2) ** 2
@@ -78,7 +86,7 @@ class Schedule:
         return np.square((signal - signal[-1]) * signal[0] / (signal[0] - signal[-1]))
 
     def timesteps(self, num_inference_steps: int) -> np.ndarray:
-        """The sampling timesteps t_1 < ... < t_T, int32.
+        """The sampling timesteps t_1 < ... < t_T, int32 (T,).
 
         Raises InputError where `num_inference_steps` is not positive or takes a timestep out of 0 ... 999.
         """
@@ -104,17 +112,22 @@ class Schedule:
         return steps.astype(np.int32)
 
     def levels(self, num_inference_steps: int) -> np.ndarray:
-        """Cumulative alphas of the chain's latents x[0] ... x[T], float32 (T + 1)."""
+        """Cumulative alphas of the chain's latents x[0] ... x[T], float32 (T + 1,); T is `num_inference_steps`.
+
+        Raises InputError as `timesteps` does.
+        """
         alphas_cumprod = self.alphas_cumprod
         clean = 1.0 if self.set_alpha_to_one else alphas_cumprod[0]
         noisy = alphas_cumprod[self.timesteps(num_inference_steps)]
         return np.concatenate([[clean], noisy]).astype(np.float32)
 
     def second_order(self, num_inference_steps: int) -> np.ndarray:
-        """How far the step down from each of x[0] ... x[T] extrapolates its clean latents, float32 (T + 1).
+        """How far the step down from each of x[0] ... x[T] extrapolates its clean latents, float32 (T + 1,).
 
-        In units of their change since the step before; 0 for the first and the last step, which are DDIM's.
+        In units of their change since the step before; 0 for the first and the last step, which are DDIM's. T is
+        `num_inference_steps`.
 
+        Raises InputError as `timesteps` does.
         Source: DPM-Solver++ (https://arxiv.org/abs/2211.01095), algorithm 2 (2M): 1 / (2 r).
         """
         weights = np.zeros(num_inference_steps + 1)
@@ -126,9 +139,15 @@ class Schedule:
 
 
 def split(prediction: jax.Array, x: jax.Array, level: jax.Array, prediction_type: str) -> tuple[jax.Array, jax.Array]:
-    """The clean latents and the noise that x at `level` (a cumulative alpha) is made of, as a network predicts it.
+    """The clean latents and the noise, (..., y, x, c) each, that latents are made of, as a network predicts it.
 
-    Defined at level 0 too, where the network predicts v.
+    Args:
+        prediction: the network's, (..., y, x, c).
+        x: latents (..., y, x, c).
+        level: theirs, a cumulative alpha, 0 ... 1, that broadcasts to (..., y, x, c); 0 only where v is predicted.
+        prediction_type: "epsilon" or "v_prediction".
+
+    Source: https://arxiv.org/abs/2202.00512, section 4, of v.
     """
     signal, spread = jnp.sqrt(level), jnp.sqrt(1 - level)
     if prediction_type == "epsilon":
@@ -137,7 +156,11 @@ def split(prediction: jax.Array, x: jax.Array, level: jax.Array, prediction_type
 
 
 def mix(clean: jax.Array, noise: jax.Array, level: jax.Array) -> jax.Array:
-    """Latents at `level`. Of what `split` found at another level, up or down, this is the step of DDIM.
+    """Latents (..., y, x, c) at a level. Of what `split` found at another level, up or down, this is the step of DDIM.
+
+    Args:
+        clean, noise: (..., y, x, c).
+        level: a cumulative alpha, 0 ... 1, that broadcasts to (..., y, x, c).
 
     Source: RIVAL Eq. 4 and 5, which are the same function of the two levels.
     """
@@ -145,10 +168,10 @@ def mix(clean: jax.Array, noise: jax.Array, level: jax.Array) -> jax.Array:
 
 
 def clean_of(noise: jax.Array, x: jax.Array, level: jax.Array) -> jax.Array:
-    """The clean latents in x at a level above 0, given its noise."""
+    """The clean latents in latents `x` at a `level` above 0, at most 1, given their `noise`: all (..., y, x, c)."""
     return (x - jnp.sqrt(1 - level) * noise) / jnp.sqrt(level)
 
 
 def noise_of(clean: jax.Array, x: jax.Array, level: jax.Array) -> jax.Array:
-    """The noise in x at a level below 1, given its clean latents."""
+    """The noise in latents `x` at a `level` below 1, 0 or more, given their `clean` ones: all (..., y, x, c)."""
     return (x - jnp.sqrt(level) * clean) / jnp.sqrt(1 - level)

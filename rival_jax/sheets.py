@@ -20,7 +20,9 @@ def contact_sheet(
 ) -> Image.Image:
     """One row an exemplar: exemplar | reconstruction | its variations, headed by `name` and their number.
 
-    exemplars and reconstructions: uint8 (E, H, W, 3); variations: uint8 (E, N, H, W, 3).
+    Args:
+        exemplars, reconstructions: uint8 (E, H, W, 3).
+        variations: uint8 (E, N, H, W, 3).
     """
     cells = np.concatenate([exemplars[:, None], reconstructions[:, None], variations], axis=1)
     variation_names = [f"{name} {n + 1}" for n in range(variations.shape[1])]
@@ -30,9 +32,13 @@ def contact_sheet(
 def grid(
     cells: np.ndarray, columns: Sequence[str] = (), rows: Sequence[str] = (), captions: Sequence[str] = ()
 ) -> Image.Image:
-    """Pictures (R, C, H, W, 3) uint8 below C headings, beside R names, above R x C captions, each where given.
+    """Pictures in rows and columns.
 
-    Pictures smaller than 192 pixels are enlarged by a whole factor; captions longer than four lines are cut.
+    Args:
+        cells: (R, C, H, W, 3) uint8; smaller ones than 192 pixels are enlarged by a whole factor.
+        columns: C headings, or none.
+        rows: R names, or none.
+        captions: R x C of them, row by row, or none; cut after four lines.
     """
     count, width_count, height, width, _ = cells.shape
     factor = math.ceil(CELL / min(height, width, CELL))

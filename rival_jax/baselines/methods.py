@@ -32,7 +32,13 @@ _WEIGHTS_SHARE, _FEATURES_SHARE, _PNP_LAYERS = 0.5, 0.8, 8 / 16
 class Task:
     """What is drawn of E exemplars: N variations of each.
 
-    chain: the exemplars', told what they show. prompts: (E,), what the variations show.
+    pipe: what draws.
+    chain: the exemplars', told what they show.
+    prompts: (E,), what the variations show.
+    num_variations: N, 1 ... 10000.
+    guidance_scale: weight of the prompts, any finite number.
+    seeds: (E,), 0 ... 2**32 - 1.
+    progress: called with (stage, steps done, steps in all).
     """
 
     pipe: RivalPipeline
@@ -44,12 +50,20 @@ class Task:
     progress: Progress = silent
 
     def vary(self, **settings) -> VariationPixels:
-        """RIVAL with other settings."""
+        """RIVAL's pictures (E, N, H, W, 3) uint8; `settings` of `RivalPipeline.vary` win.
+
+        Raises InputError as `RivalPipeline.vary` does.
+        """
         shared = {"num_variations": self.num_variations, "guidance_scale": self.guidance_scale, "seed": self.seeds}
         return self.pipe.vary(self.chain, self.prompts, **shared | settings, progress=self.progress).images
 
     def follow(self, plan: Stages, initial: jax.Array) -> VariationPixels:
-        """Of latents (E, n, h, w, c), as many steps above the clean end as the plan has."""
+        """Pictures (E, n, H, W, 3) uint8 of `initial` latents (E, n, h, w, c), which are noisy.
+
+        They are as many steps above the clean end as `plan` has.
+
+        Raises InputError for a chain of more steps than the model has timesteps.
+        """
         pipe, chain = self.pipe, self.chain
         exemplars, size = len(chain.pixels), chain.pixels.shape[1:3]
         with pipe.precision():
@@ -69,12 +83,17 @@ class Task:
 
 
 def text_to_image(task: Task) -> VariationPixels:
-    """The prompt alone."""
+    """What the prompts of `task` say alone, (E, N, H, W, 3) uint8. Raises InputError as `RivalPipeline.vary` does."""
     return task.vary(attention_start=0, align="none", initial="random")
 
 
 def img2img(task: Task, strength: float = STRENGTH) -> VariationPixels:
-    """From the exemplar with a share of the noise on it. Source: SDEdit (https://arxiv.org/abs/2108.01073)."""
+    """From the exemplars of `task` with a share of the noise on them, (E, N, H, W, 3) uint8.
+
+    `strength` is that share, above 0 and at most 1.
+
+    Raises InputError as `Task.follow` does. Source: SDEdit (https://arxiv.org/abs/2108.01073).
+    """
     total = task.chain.num_inference_steps
     steps = round(strength * total)
     level = jnp.asarray(task.pipe.schedule.levels(total)[steps])
@@ -83,9 +102,10 @@ def img2img(task: Task, strength: float = STRENGTH) -> VariationPixels:
 
 
 def masactrl(task: Task) -> VariationPixels:
-    """From the inverted latents; after the first steps the decoder's layers read the exemplar's chain in place of their
-    own. One picture, whatever the seed.
+    """From the inverted latents of `task`; after the first steps the decoder's layers read the exemplar's chain in
+    place of their own. One picture each, whatever the seed, (E, 1, H, W, 3) uint8.
 
+    Raises InputError as `Task.follow` does.
     Source: MasaCtrl (https://arxiv.org/abs/2304.08465), section 3.2; steps from the fifth of 50, layers from the
     eleventh of 16. Differs: the chain is the inversion's own.
     """
@@ -97,9 +117,10 @@ def masactrl(task: Task) -> VariationPixels:
 
 
 def plug_and_play(task: Task) -> VariationPixels:
-    """From the inverted latents, with the chain's features and self-attention weights in the decoder's first steps. One
-    picture, whatever the seed.
+    """From the inverted latents of `task`, with the chain's features and self-attention weights in the decoder's first
+    steps. One picture each, whatever the seed, (E, 1, H, W, 3) uint8.
 
+    Raises InputError as `Task.follow` does.
     Source: Plug-and-Play (https://arxiv.org/abs/2211.12572), section 4; weights in half of the steps, features in 80 %.
     Differs: the chain is the inversion's own.
     """
@@ -115,7 +136,13 @@ def plug_and_play(task: Task) -> VariationPixels:
 
 
 def noised_reference(task: Task) -> VariationPixels:
-    """Attention to the exemplar at every step, noised instead of inverted, and nothing aligned ("reference-only")."""
+    """Attention to the exemplars of `task` at every step, noised instead of inverted, and nothing aligned.
+
+    Pictures (E, N, H, W, 3) uint8.
+
+    Raises InputError as `RivalPipeline.vary` does.
+    Source: "reference-only" (https://github.com/Mikubill/sd-webui-controlnet/discussions/1236).
+    """
     latents = jnp.asarray(task.chain.latents)
     levels = jnp.asarray(task.pipe.schedule.levels(len(latents) - 1))[:, None, None, None, None]
     noise = jnp.stack([jax.random.normal(jax.random.key(seed), latents.shape[2:]) for seed in task.seeds])

@@ -14,8 +14,8 @@ from rival_jax.evidence.experiment import Experiment
 from rival_jax.evidence.settings import PAPER, PAPER_STEPS, TEXT_TO_IMAGE
 from rival_jax.evidence.store import digest_of
 from rival_jax.images import load_images, psnr
+from rival_jax.metrics.features import kid
 from rival_jax.metrics.judge import Judge
-from rival_jax.metrics.kid import kid
 from rival_jax.metrics.recogniser import Recogniser
 from rival_jax.pipeline import RivalPipeline
 from rival_jax.sheets import grid

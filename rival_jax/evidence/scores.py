@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from rival_jax.metrics.features import kid
 from rival_jax.metrics.judge import Judge
-from rival_jax.metrics.kid import kid
 from rival_jax.metrics.palette import palette_distance
 
 MEASURES = ("palette", "text", "image", "diversity", "blown", "KID x 1000")

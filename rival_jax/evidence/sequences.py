@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from rival_jax.metrics.features import kid
 from rival_jax.metrics.judge import Judge
-from rival_jax.metrics.kid import kid
 from rival_jax.metrics.palette import palette_distance
 from rival_jax.metrics.sequences import sequence_scores
 from rival_jax.metrics.statistics import interval

@@ -38,10 +38,13 @@ class Interpolation:
         return [sequence_scores(own) for own in self.distances]
 
     def closest(self, prompts: str | Sequence[str], judge: Judge | None = None) -> np.ndarray:
-        """Which frame, 0 ... n - 1, of each sequence (E,) shows a prompt best: one for all, or one a sequence.
+        """Which frame, 0 ... n - 1, of each sequence (E,) shows a prompt best.
 
-        judge: a CLIP; None is the embedded one, which knows drawings only. With a guide prompt that has the components
-        of both ends, this is the composition.
+        With a guide prompt that has the components of both ends, this is the composition.
+
+        Args:
+            prompts: one for all sequences, or one a sequence.
+            judge: a CLIP; None is the embedded one, which knows drawings only.
 
         Raises InputError for another number of prompts. Source: PAID, compositional generation.
         """

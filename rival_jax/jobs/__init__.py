@@ -1,4 +1,6 @@
-"""Datasets augmented by jobs of any size, in the order in which a job passes through:
+"""Datasets augmented by jobs of any size.
+
+In the order in which a job passes through:
 
 job       the job file                          engine    reading, drawing and writing at once
 inputs/   a dataset's samples                   worker    the model, and what it draws of a batch
@@ -15,20 +17,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rival_jax.jobs.again import retry
-    from rival_jax.jobs.cost import estimate
+    from rival_jax.jobs.cost import Estimate, estimate
     from rival_jax.jobs.engine import run
-    from rival_jax.jobs.job import Job, read_job
+    from rival_jax.jobs.job import Caption, Filters, Input, Job, Model, Output, Setting, read_job
     from rival_jax.jobs.on_ray import run_on_ray
     from rival_jax.jobs.pages.gallery import gallery
     from rival_jax.jobs.plan import Plan, make_plan, read_plan
     from rival_jax.jobs.summary.finalize import finalize
-    from rival_jax.jobs.tally import status
+    from rival_jax.jobs.tally import Status, status
     from rival_jax.jobs.trial import pilot
     from rival_jax.jobs.worker import Worker
 
 __all__ = [
+    "Caption",
+    "Estimate",
+    "Filters",
+    "Input",
     "Job",
+    "Model",
+    "Output",
     "Plan",
+    "Setting",
+    "Status",
     "Worker",
     "estimate",
     "finalize",
@@ -44,8 +54,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Caption": "job",
+    "Estimate": "cost",
+    "Filters": "job",
+    "Input": "job",
     "Job": "job",
+    "Model": "job",
+    "Output": "job",
     "Plan": "plan",
+    "Setting": "job",
+    "Status": "tally",
     "Worker": "worker",
     "estimate": "cost",
     "finalize": "summary.finalize",

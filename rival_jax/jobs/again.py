@@ -31,6 +31,13 @@ def retry(plan: Plan, worker: Worker, *, progress: Progress = silent) -> int:
 
     A shard stays what it was until its replacement is written. One whose replacement is interrupted while it gets its
     names counts as not done, and `run` makes it anew.
+
+    Args:
+        plan: the job's.
+        worker: what draws, loaded from this plan.
+        progress: called with (stage, shards done, shards in all).
+
+    Raises OSError where nothing can be written, and JobError where memory does not suffice.
     """
     again = lost(plan)
     for done, (shard, keys) in enumerate(again.items(), start=1):

@@ -32,10 +32,15 @@ _BYTES_PER_PIXEL = {"png": 1.8, "jpeg": 0.5, "webp": 0.4}
 class Estimate:
     """What a job will take.
 
+    samples, pictures: how many the dataset has, and how many the output will have.
+    shards, shards_done: how many there are, and how many of them are done.
     sizes: how many of the samples looked at are drawn at which (height, width).
-    unreadable: how many of those looked at cannot be read, of `looked_at`.
-    operations: floating-point operations; memory: bytes on a device at the worst moment; nbytes: of all files.
+    looked_at, unreadable: how many samples were opened, at most 32, and how many of these cannot be read.
+    nbytes: bytes of all files.
+    memory: bytes on a device at the worst moment.
+    operations: number of floating-point operations, of what is not done yet.
     seconds: on the devices of this machine, for what is not done yet.
+    devices: how many there are, their kind, and the dtype.
     """
 
     samples: int
@@ -53,7 +58,9 @@ class Estimate:
 
 
 def estimate(plan: Plan) -> Estimate:
-    """Looks at a few samples' pictures and at the model's configs; no weights are read and nothing is drawn.
+    """What is left of `plan` will take, by a few samples' pictures and the model's configs.
+
+    No weights are read and nothing is drawn.
 
     Time is what the counted operations take at two fifths of the speed that matrix products reach here. Raises
     InputError for a model that cannot be found or read.

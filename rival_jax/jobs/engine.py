@@ -26,12 +26,19 @@ Read = list[tuple[Sample, "Exemplar | str"]]
 
 
 def run(plan: Plan, worker: Worker, *, index: int = 0, count: int = 1, progress: Progress = silent) -> int:
-    """Runs what is left of a job, of its shards those of worker `index` of `count`; how many shards were run.
+    """Runs what is left of a job; how many shards were run.
 
-    While the device draws a shard, the next one's pictures are read and the last one's files are written. Raises
-    OSError where nothing can be written and JobError where nothing can be read or generated any more; finished shards
-    stay, and another call goes on. A shard of which nothing could be drawn is kept for as long as it may be the
-    device's fault.
+    While the device draws a shard, the next one's pictures are read and the last one's files are written. A shard of
+    which nothing could be drawn is kept for as long as it may be the device's fault.
+
+    Args:
+        plan: the job's.
+        worker: what draws, loaded from this plan.
+        index, count: this is worker `index`, 0 ... count - 1, of `count`, 1 or more, and takes a shard in so many.
+        progress: called with (stage, pictures done, pictures in all).
+
+    Raises OSError where nothing can be written, and JobError where nothing can be read or generated any more; finished
+    shards stay, and another call goes on.
     """
     pending = plan.pending(index, count)
     many = plan.job.num_variations

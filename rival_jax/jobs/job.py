@@ -94,9 +94,9 @@ class Setting(_Keys):
     negative_prompt: str = ""
     """What they must not show."""
     guidance_scale: Guidance | tuple[Guidance, Guidance] = 5.0
-    """Weight of the prompt; or a range of which each variation draws its own."""
+    """Weight of the prompt, -100 to 100; or a range of which each variation draws its own."""
     num_inference_steps: int = Field(default=NUM_INFERENCE_STEPS, ge=1, le=999)
-    """Steps of inversion and of generation."""
+    """Steps of inversion and of generation, 1 to 999."""
     t_align: Boundary = 600.0
     """0 to 1000; above this timestep attention reads the exemplar alone. Smaller keeps more."""
     t_early: Boundary = 300.0
@@ -134,7 +134,8 @@ class Model(_Keys):
     dtype: Annotated[DType | None, arg(metavar="float32|bfloat16|float16", help_behavior_hint="")] = None
     """Type of weights and arithmetic; by default what suits the device."""
     size: Annotated[int | None, arg(metavar="PIXELS", help_behavior_hint="")] = Field(default=None, ge=16, le=4096)
-    """Pictures have about this many pixels squared, in the exemplar's aspect; by default the model's own size."""
+    """Pictures have about this many pixels squared, 16 to 4096, in the exemplar's aspect; by default the model's own
+    size."""
 
 
 class Filters(_Keys):
@@ -188,15 +189,15 @@ class Job(_Keys):
     recipe: tuple[Setting, ...] = Field(default=(Setting(),), min_length=1, max_length=4)
     """One to four settings, over which the variations are spread by turns."""
     num_variations: int = Field(default=4, ge=1, le=1000)
-    """Variations of each picture."""
+    """Variations of each picture, 1 to 1000."""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Decides all noise, together with each sample's own id."""
+    """Decides all noise, together with each sample's own id; 0 to 2**63 - 1."""
     model: Model = Model()
     filters: Filters = Filters()
     shard_size: int = Field(default=64, ge=1, le=100_000)
-    """Exemplars in a shard, the unit of work."""
+    """Exemplars in a shard, the unit of work; 1 to 100000."""
     batch_size: int = Field(default=8, ge=1, le=10_000)
-    """Exemplars that are varied at once. Part of what decides the last bits of a picture."""
+    """Exemplars that are varied at once, 1 to 10000. Part of what decides the last bits of a picture."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -208,7 +209,7 @@ class Job(_Keys):
 
 
 def read_job(path: str | Path) -> Job:
-    """The job of a TOML file, or of the job.json that an earlier one left. Raises InputError for whatever is wrong."""
+    """The job of `path`: a TOML file, or the job.json that an earlier one left. Raises InputError for what is wrong."""
     path = Path(path)
     content = read_file(path, "job file")
     content = content.get("job", content)

@@ -51,8 +51,9 @@ def run_on_ray(
 
     Args:
         plan: in a folder that all machines see under one path.
-        workers: how many actors, or at least and at most how many.
+        workers: how many actors, 1 or more, or at least and at most how many.
         num_cpus, num_gpus, resources: what each actor owns, as Ray names it: num_gpus=1, or {"TPU": chips of a host}.
+        progress: called with (stage, shards done, shards in all).
 
     Raises InputError where Ray is not installed, and what a worker raised of InputError and JobError.
     """

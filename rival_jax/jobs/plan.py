@@ -40,6 +40,9 @@ _REPORT_EVERY = 10_000
 class Plan:
     """A planned job. Made by `make_plan` and `read_plan`.
 
+    job: what was asked for.
+    folder: the output's.
+    num_samples: 1 or more.
     labels: all labels, sorted; empty where samples have none.
     """
 
@@ -50,43 +53,48 @@ class Plan:
 
     @property
     def num_shards(self) -> int:
+        """How many shards the job has; the last one may be smaller."""
         return -(-self.num_samples // self.job.shard_size)
 
     @property
     def records(self) -> Path:
+        """The folder of the shards' rows and marks."""
         return self.folder / "records"
 
     @property
     def data(self) -> Path:
+        """The folder of the dataset that is being made."""
         return self.folder / "data"
 
     @property
     def staging(self) -> Path:
+        """The folder of what is being written."""
         return self.folder / "staging"
 
     def samples(self, shard: int) -> list[Sample]:
-        """The samples of a shard, in order."""
+        """The samples of `shard`, 0 ... num_shards - 1, in order."""
         offsets = np.memmap(self.folder / "plan" / "offsets.bin", "<u8", "r")
         with (self.folder / "plan" / "samples.jsonl").open("rb") as file:
             file.seek(int(offsets[shard]))
             return [Sample(**json.loads(file.readline())) for _ in range(self.samples_in(shard))]
 
     def samples_in(self, *shards: int) -> int:
-        """How many samples these shards have; the last one of a job may have fewer than the others."""
+        """How many samples `shards` have, 0 ... num_shards - 1 each; a job's last one may have fewer."""
         size = self.job.shard_size
         return sum(min(size, self.num_samples - shard * size) for shard in shards)
 
     def spread(self, count: int) -> Iterator[Sample]:
-        """Up to `count` samples, evenly chosen, in their order."""
+        """Up to `count` samples, 1 or more, evenly chosen, in their order."""
         places = np.unique(np.linspace(0, self.num_samples - 1, count).round().astype(int)).tolist()
         for shard, inside in (divmod(place, self.job.shard_size) for place in places):
             yield self.samples(shard)[inside]
 
     def rows_file(self, shard: int) -> Path:
+        """The rows of `shard`, 0 ... num_shards - 1."""
         return self.records / f"{shard:05d}.jsonl"
 
     def stats_file(self, shard: int) -> Path:
-        """The mark that the shard is done."""
+        """The mark that `shard`, 0 ... num_shards - 1, is done."""
         return self.records / f"{shard:05d}_stats.json"
 
     def done(self) -> set[int]:
@@ -95,12 +103,12 @@ class Plan:
         return {int(name.removesuffix("_stats.json")) for name in marks}
 
     def pending(self, index: int = 0, count: int = 1) -> list[int]:
-        """The shards that are not done, of those that belong to worker `index` of `count`."""
+        """The shards that are not done, of those that belong to worker `index`, 0 ... count - 1, of `count`."""
         done = self.done()
         return [shard for shard in range(index, self.num_shards, count) if shard not in done]
 
     def check_networks(self, model: str, dtype: str) -> None:
-        """Raises InputError where another worker of this job drew with other weights or in another dtype."""
+        """Raises InputError where another worker of this job drew with another `model` (its fingerprint) or `dtype`."""
         mine = {"model": model, "dtype": dtype}
         file = self.folder / "plan" / "networks.json"
         write_whole(file, json.dumps(mine).encode(), replace=False)
@@ -116,9 +124,14 @@ class Plan:
 def make_plan(job: Job, progress: Progress = silent) -> Plan:
     """The plan of a job: the one that its output folder holds, or a new one, for which the input is listed.
 
-    Nothing is generated and JAX is not imported. A job that was planned but not begun may still change. Raises
-    InputError for an input without pictures or with two samples of one id, and for an output folder that holds another
-    job's work or anything else.
+    Nothing is generated and JAX is not imported. A job that was planned but not begun may still change.
+
+    Args:
+        job: as `read_job` gives it.
+        progress: called with (stage, samples listed, 0), in the end with (stage, samples, samples).
+
+    Raises InputError for an input without pictures or with two samples of one id, and for an output folder that holds
+    another job's work or anything else.
     """
     if job.output.format == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise InputError("output.format is 'parquet', which needs pyarrow: pip install 'rival-jax[parquet]'.")
@@ -152,7 +165,7 @@ def subset(plan: Plan, folder: Path, count: int) -> Plan:
 
 
 def read_plan(folder: str | Path) -> Plan:
-    """The plan of a job that is in a folder. Raises InputError where there is none."""
+    """The plan of the job that is in `folder`. Raises InputError where there is none."""
     folder = Path(folder).absolute()
     try:
         content = json.loads((folder / "job.json").read_text(encoding="utf-8"))

@@ -16,9 +16,11 @@ from rival_jax.wording import duration
 class Status:
     """How far a job is.
 
+    shards_done, shards, samples_done, samples: how many are done, of how many.
     pictures: how many have which status, of all statuses.
     seconds: in which any worker was at work on what is done; nights off do not count.
-    pictures_per_hour, seconds_left: of these; None while nothing is done.
+    pictures_per_hour: how many were made in an hour of these; None while nothing is done.
+    seconds_left: for the rest at that pace; None while nothing is done.
     """
 
     shards_done: int
@@ -32,7 +34,7 @@ class Status:
 
 
 def status(plan: Plan) -> Status:
-    """How far a plan's job is. Raises OSError where its records cannot be read."""
+    """How far the job of `plan` is. Raises OSError where its records cannot be read."""
     done = plan.done()
     samples = plan.samples_in(*done)
     counts: Counter[str] = Counter()

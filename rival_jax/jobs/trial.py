@@ -13,9 +13,16 @@ from rival_jax.steps import Progress, silent
 
 
 def pilot(plan: Plan, count: int = 8, *, progress: Progress = silent) -> Path:
-    """Runs a job on up to `count` of its samples, evenly chosen, in its folder `pilot`; the gallery's page.
+    """Runs a job on a few of its samples, evenly chosen, in its folder `pilot`; the gallery's page.
 
-    A former pilot is replaced. Raises what `Worker.load` and `run` raise.
+    A former pilot is replaced.
+
+    Args:
+        plan: the job's.
+        count: 1 or more, of samples at most.
+        progress: called with (stage, pictures done, pictures in all).
+
+    Raises what `Worker.load` and `run` raise.
     """
     folder = plan.folder / "pilot"
     shutil.rmtree(folder, ignore_errors=True)

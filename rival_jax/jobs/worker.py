@@ -66,7 +66,11 @@ class Varied:
 class Worker:
     """The model of a plan's job, and what judges its pictures. Made by `load`.
 
+    plan: the job's.
+    pipe: what draws.
     model: fingerprint of the weights.
+    judge: CLIP and the labels that it tells apart, where the job filters by labels, else None.
+    caption: what makes captions of PIL images, where the job names a captioner, else None.
     """
 
     plan: Plan
@@ -77,7 +81,10 @@ class Worker:
 
     @classmethod
     def load(cls, plan: Plan) -> Worker:
-        """Loads what the job names. Raises InputError where it cannot be loaded, or is not what the job began with."""
+        """Loads what the job of `plan` names.
+
+        Raises InputError where that cannot be loaded, or is not what the job began with.
+        """
         job = plan.job
         caption = captioner(job.caption.captioner) if job.caption.captioner else None
         judge = LabelJudge.load(plan) if job.filters.labels else None
@@ -93,7 +100,7 @@ class Worker:
         return self.plan.job.model.size or self.pipe.size
 
     def vary(self, batch: Sequence[Exemplar]) -> list[Varied]:
-        """Varies up to `batch_size` exemplars of one bucket, always in the same shape.
+        """Varies a `batch` of up to `batch_size` exemplars of one size, always in the same shape.
 
         Where the batch fails, each exemplar is tried alone, so that one cannot fail the others. Raises JobError where
         memory does not suffice.

@@ -22,7 +22,14 @@ EMBEDDED = Path(__file__).parent.parent / "assets" / "judge"
 
 @dataclass(frozen=True)
 class Judge:
-    """CLIP, ready to embed. Made by `from_pretrained`."""
+    """CLIP, ready to embed. Made by `from_pretrained`.
+
+    clip: both towers, on every device.
+    tokenizer: of the text tower.
+    normalisation: of the pixels that the picture tower reads.
+
+    Source: https://arxiv.org/abs/2103.00020.
+    """
 
     clip: Network
     tokenizer: Tokenizer
@@ -30,7 +37,7 @@ class Judge:
 
     @classmethod
     def from_pretrained(cls, directory: str | Path = EMBEDDED) -> Judge:
-        """Reads a directory that `transformers.CLIPModel.save_pretrained` and its processor wrote, in float32.
+        """Reads a `directory` that `transformers.CLIPModel.save_pretrained` and its processor wrote, in float32.
 
         The default is the judge of the embedded model's world, which was trained apart from the model's own towers.
         Raises InputError for what cannot be read.
@@ -46,16 +53,16 @@ class Judge:
         return cls(Network(parts.graphdef, load_state(parts), parts.config), tokenizer, normalisation)
 
     def embed_images(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-        """Unit vectors (n, d) float32 of pictures (n, H, W, 3) uint8, each resized and cropped to what CLIP reads."""
+        """Unit vectors (n, d) float32 of `images` (n, H, W, 3) uint8, each resized and cropped to what CLIP reads."""
         pixels = self.normalisation(images, self.clip.config.vision.image_size)
         return in_batches(partial(_apply, self.clip, method="embed_images"), pixels)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors (n, d) float32."""
+        """Unit vectors (n, d) float32 of n `texts`. Raises InputError for a tokenizer that is another model's."""
         return in_batches(partial(_apply, self.clip, method="embed_text"), self.tokenizer(tuple(texts)))
 
     def distance(self, images: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """How different pictures (n, H, W, 3) uint8 look from as many others: 1 less the cosine, (n,), 0 ... 2."""
+        """How different `images` (n, H, W, 3) uint8 look from as many `others`: 1 less the cosine, (n,), 0 ... 2."""
         return cosine_distance(self.embed_images, images, others)
 
 

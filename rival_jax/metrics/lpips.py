@@ -34,7 +34,11 @@ _STATISTICS = {
 
 @dataclass(frozen=True)
 class LPIPS:
-    """The learned perceptual metric, in float32. Made by `from_pretrained`."""
+    """The learned perceptual metric, in float32. Made by `from_pretrained`.
+
+    network: its weights, on every device.
+    lpips_input: "standard" or "aid", how pixels are normalised.
+    """
 
     network: Network
     lpips_input: Input
@@ -68,7 +72,7 @@ class LPIPS:
         return cls(Network(parts.graphdef, load_state(parts), parts.config), lpips_input)
 
     def __call__(self, images: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Distances (n,) float32, 0 or more, of each of pictures (n, H, W, 3) uint8 and its other, n >= 1.
+        """Distances (n,) float32, 0 or more, of each of `images` (n, H, W, 3) uint8 and its own of `others`, n >= 1.
 
         Raises InputError for other arrays, and for pictures too small for the network: 16 pixels a side for VGG16, 31
         for AlexNet.

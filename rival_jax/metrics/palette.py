@@ -24,6 +24,9 @@ def palette(pixels: np.ndarray) -> np.ndarray:
 def palette_distance(pixels: np.ndarray, other: np.ndarray) -> float:
     """The sum of L1 distances of two pictures' palettes, matched at the least cost: 0 (the same colours) to 30.
 
+    Args:
+        pixels, other: (H, W, 3) uint8, of any two sizes.
+
     Source: RIVAL Appendix E.
     """
     costs = np.abs(palette(pixels)[:, None] - palette(other)[None]).sum(axis=-1)

@@ -11,9 +11,11 @@ from rival_jax.errors import InputError
 
 @dataclass(frozen=True)
 class SequenceScores:
-    """smoothness: 1 less the Gini coefficient of neighbours' distances, 1 / (n - 1) ... 1, higher is more even.
+    """How a sequence of n pictures changes.
 
-    consistency, largest: mean and largest distance, lower is closer. degenerate: whether all distances are 0.
+    smoothness: 1 less the Gini coefficient of neighbours' distances, 1 / (n - 1) ... 1, higher is more even.
+    consistency, largest: mean and largest distance, 0 or more, lower is closer.
+    degenerate: whether all distances are 0.
     """
 
     smoothness: float
@@ -23,7 +25,7 @@ class SequenceScores:
 
 
 def sequence_scores(distances: np.ndarray) -> SequenceScores:
-    """Of the distances (n - 1,), 0 or more, between neighbours of n >= 2 pictures.
+    """Of the `distances` (n - 1,), 0 or more, between neighbours of n >= 2 pictures.
 
     Raises InputError where there are none. Source: AID section 4.1; distances that are all 0 are smooth.
     """

@@ -20,13 +20,18 @@ Context = KeysValues | tuple[KeysValues, KeysValues]
 
 @runtime_checkable
 class Attend(Protocol):
-    """Decides which keys and values each row's queries meet; returns (b, s, h, k).
+    """Decides which keys and values each row's queries meet."""
 
-    `text` is None in self-attention, in cross-attention the keys and values of the rows' prompts, (b, m, h, k) each, or
-    those of prompts and those of pictures.
-    """
+    def __call__(self, layer: Attention, x_bsd: jax.Array, text: Any) -> jax.Array:
+        """What the queries read, (b, s, h, k).
 
-    def __call__(self, layer: Attention, x_bsd: jax.Array, text: Any) -> jax.Array: ...
+        Args:
+            layer: whose `q` makes queries (b, s, h, k) and whose `kv` makes keys and values (b, m, h, k) each.
+            x_bsd: the layer's input.
+            text: None in self-attention; in cross-attention the keys and values of the rows' prompts, (b, m, h, k)
+                each, or those of prompts and those of pictures.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Plain:
 
 
 plain = Plain()
+"""By whichever kernel suits."""
 
 
 @dataclass(frozen=True)

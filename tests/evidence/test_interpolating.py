@@ -5,8 +5,8 @@ import pytest
 
 from rival_jax.evidence.interpolating import denoising_interpolation, prompt_pairs
 from rival_jax.evidence.sequences import fidelity, measure_sequences, sequences_markdown
+from rival_jax.metrics.features import kid
 from rival_jax.metrics.judge import Judge
-from rival_jax.metrics.kid import kid
 
 
 @pytest.mark.filterwarnings("ignore:The prompt has")

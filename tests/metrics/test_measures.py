@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rival_jax.metrics.kid import kid
+from rival_jax.metrics.features import kid
 from rival_jax.metrics.palette import COLOURS, palette, palette_distance
 from rival_jax.metrics.statistics import interval
 

@@ -42,7 +42,7 @@ class Entry:
 
 
 def gallery(plan: Plan) -> Path:
-    """Writes the gallery of what a job has made so far, in its folder, in place of an earlier one; returns its page.
+    """Writes the gallery of what `plan` has made so far, in its folder, in place of an earlier one; returns its page.
 
     Raises InputError where no shard is done.
     """

@@ -19,8 +19,8 @@ def finalize(plan: Plan) -> dict[str, Any]:
     """Writes data/metadata.jsonl (image folders only: all pictures that were made), errors.jsonl (all others),
     statistics.json and README.md, the dataset's card; the statistics.
 
-    From the shards that are done, in their order; it can be called at any time and again, and the same shards give the
-    same bytes. Raises OSError where a file cannot be read or written.
+    From the shards of `plan` that are done, in their order; it can be called at any time and again, and the same shards
+    give the same bytes. Raises OSError where a file cannot be read or written.
     """
     done = sorted(plan.done())
     statuses: Counter[str] = Counter()

@@ -6,10 +6,18 @@ import numpy as np
 
 
 def kid(features: np.ndarray, others: np.ndarray, *, subset: int = 100, subsets: int = 100, seed: int = 0) -> float:
-    """Kernel Inception Distance of two sets of features (n, d), (m, d): the unbiased squared MMD of (x.y / d + 1)^3.
+    """Kernel Inception Distance of two sets of features: the unbiased squared MMD of (x.y / d + 1)^3.
 
     The mean over random subsets of both, as usual; around 0, and sometimes below, for sets of one distribution.
     Features are scaled to a mean square of 1 a dimension, as unit vectors would make the kernel flat.
+
+    Args:
+        features, others: unit vectors (n, d) and (m, d), n and m 2 or more.
+        subset: 2 or more, how many of either are drawn at once.
+        subsets: 1 or more, how often.
+        seed: of NumPy's generator, 0 or more.
+
+    Source: https://arxiv.org/abs/1801.01401.
     """
     scale = np.sqrt(features.shape[1])
     x, y = (np.asarray(rows, np.float64) * scale for rows in (features, others))
