@@ -108,7 +108,7 @@ def _body(thing: griffe.Object, name: str, anchors: Anchors) -> Iterator[str]:
     if isinstance(thing, griffe.Function):
         yield f"```python\n{_signature(thing, name)}\n```"
     elif isinstance(thing, griffe.Attribute):
-        yield f"```python\n{name}{_after(': ', thing.annotation)}{_after(' = ', thing.value)}\n```"
+        yield f"```python\n{thing.source}\n```"
     blocks = public.doc(thing).blocks
     first = next((place for place, block in enumerate(blocks) if isinstance(block, list)), len(blocks))
     if thing.is_class and (fields := list(_fields(thing, anchors))):
