@@ -138,7 +138,8 @@ def inline(page, height=640):
         return f'src="data:image/{match[2]};base64,{base64.b64encode(data).decode()}"'
 
     text = re.sub(r'src="(thumbs/[^"]+\.(\w+))"', embedded, page.read_text(encoding="utf-8"))
-    display(HTML(f'<iframe srcdoc="{html.escape(text)}" width="100%" height="{height}" style="border: 0"></iframe>'))
+    frame = f'<iframe srcdoc="{html.escape(text)}" width="100%" height="{height}" style="border: 0"></iframe>'
+    display(HTML(f"<div>{frame}</div>"))
 
 
 inline(jobs.pilot(plan, 2, progress=progress))
@@ -203,10 +204,10 @@ data = datasets.load_dataset(str(plan.folder), split="train")
 print(data)
 
 # %%
-
 from rival_jax.images import load_images
 from rival_jax.sheets import grid
 
-shown = data.select(range(min(len(data), 12)))
+across = min(len(data), 6)
+shown = data.select(range(min(len(data), 12) // across * across))
 pixels = load_images([picture.convert("RGB") for picture in shown["image"]], 192, 192)
-display(grid(pixels.reshape(-1, 1, *pixels.shape[1:]).swapaxes(0, 1), captions=shown["label"]))
+display(grid(pixels.reshape(-1, across, *pixels.shape[1:]), captions=shown["label"]))
