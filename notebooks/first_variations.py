@@ -134,8 +134,7 @@ reconstruction = pipe.reconstruct(chain)
 show(contact_sheet(chain.pixels, reconstruction, out.images))
 
 # %% [markdown]
-# `reconstruction` is the photo as the model draws it from its own noise: where it is poor, the model does not know the
-# subject.
+# `reconstruction` is the photo as the model draws it again from its inverted noise: how well it came through inversion.
 
 # %%
 from rival_jax.images import psnr
