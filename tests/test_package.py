@@ -33,7 +33,11 @@ def test_wheel_has_the_package_and_nothing_else(built):
         licence = wheel.read(f"rival_jax-{__version__}.dist-info/licenses/LICENSE").decode()
     package = [file.relative_to(ROOT) for file in (ROOT / "rival_jax").rglob("*") if file.is_file()]
     assert names == {file.as_posix() for file in package if "__pycache__" not in file.parts}
-    assert {"rival_jax/py.typed", "rival_jax/assets/samples/captions.json", "rival_jax/jobs/pages/gallery.html"} <= names
+    assert {
+        "rival_jax/py.typed",
+        "rival_jax/assets/samples/captions.json",
+        "rival_jax/jobs/pages/gallery.html",
+    } <= names
     assert {f"rival_jax/assets/{name}" for name in ("tiny/model_index.json", "judge/model.safetensors")} <= names
     assert metadata["Version"] == __version__ and metadata["License-Expression"] == "Apache-2.0"
     assert {"cuda", "tpu", "ray", "parity", "test"} <= set(metadata.get_all("Provides-Extra", []))
