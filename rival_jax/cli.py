@@ -15,7 +15,7 @@ from functools import partial
 import tyro
 from rich.console import Console
 
-from rival_jax import samples
+from rival_jax import __version__, samples
 from rival_jax.arguments import (
     READ,
     REPEATED,
@@ -41,6 +41,9 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
     warnings.showwarning = lambda message, *_: _say(console, f"warning: {message}", "yellow")
+    if arguments == ["--version"]:
+        print(f"rival_jax {__version__}")
+        return
     try:
         with _in_one_line():
             command = _parse(arguments)
@@ -154,6 +157,7 @@ def _run(command: Command, console: Console) -> None:
 def _parse(arguments: list[str]) -> Command:
     """The command with its arguments: defaults, then the config file, then flags."""
     description = "Training-free variation of real photos with Stable Diffusion (RIVAL), in JAX."
+    description += " `rival --version` says which release this is."
     if arguments[:1] == ["augment"]:
         return parse(arguments[1:])
     commands = _APPLICATIONS | {"interpolate": Interpolate, "compare": Compare, "learn-concept": LearnConcept}

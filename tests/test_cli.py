@@ -17,7 +17,7 @@ from command import rival, save_photo
 from PIL import Image
 from rich.console import Console
 
-from rival_jax import RivalPipeline, outputs, samples
+from rival_jax import RivalPipeline, __version__, outputs, samples
 from rival_jax import run as run_module
 from rival_jax.arguments import Bench, Info, Reproduce, Vary, Warmup
 from rival_jax.progress import shown_on
@@ -132,6 +132,11 @@ def test_help_explains_every_flag(command, schema):
 def test_help_names_the_commands():
     result = rival("--help")
     assert result.code == 0 and "vary" in result.out and "info" in result.out
+
+
+def test_version():
+    result = rival("--version")
+    assert (result.code, result.out, result.err) == (0, f"rival_jax {__version__}\n", "")
 
 
 def test_progress_bars_in_a_terminal():
