@@ -59,7 +59,7 @@ def edit(
     return _beside_photo(pipe, out, progress)
 
 
-def canvas(pipe: RivalPipeline, file: str) -> Image.Image:
+def canvas(pipe: RivalPipeline, file: str | None) -> Image.Image:
     """A photo to paint a mask on: cropped as the model sees it, and enlarged by a whole factor where that is small."""
     seen = Image.fromarray(load_images(photo(file), pipe.size, pipe.size)[0])
     factor = math.ceil(CANVAS / pipe.size)

@@ -45,7 +45,7 @@ def photo_with_samples(label: str, prompt: Component, sample: str | None = None)
         *(strip, [dropped, prompt]),
         **AT_ONCE,
     )
-    dropped.upload(_refused, dropped, dropped, **AT_ONCE)
+    dropped.upload(_refused, dropped, dropped, show_progress="hidden")
     return dropped
 
 
@@ -78,7 +78,7 @@ class Fields:
     def seed(self) -> None:
         with gr.Row(equal_height=True):
             self.named["seed"] = gr.Number(0, label="seed", precision=0, info="The same one draws the same pictures.")
-            self.named["random"] = gr.Checkbox(False, label="random", info="Any; which one is then shown here.")
+            self.named["random"] = gr.Checkbox(False, label="random", info="Any one; the field then shows which.")
 
 
 @dataclass

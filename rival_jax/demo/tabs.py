@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, get_args
 
@@ -15,6 +16,7 @@ from rival_jax import samples
 from rival_jax.demo import drawing
 from rival_jax.demo.parts import AT_ONCE, Fields, Results, photo_with_samples
 from rival_jax.demo.running import draws
+from rival_jax.errors import InputError
 from rival_jax.options import EDIT, Choice
 from rival_jax.pipeline import RivalPipeline
 
@@ -142,7 +144,9 @@ def interpolation(pipe: RivalPipeline, blocks: gr.Blocks) -> None:
 
 
 def _canvas(pipe: RivalPipeline, file: str | None) -> Any:
-    return file and drawing.canvas(pipe, file)
+    """What to paint on; nothing where there is no photo, or a bad one, of which its own field tells."""
+    with suppress(InputError):
+        return drawing.canvas(pipe, file)
 
 
 def _fill(pipe: RivalPipeline, painted: Mapping[str, Any] | None, **rest: Any) -> drawing.Drawn:
