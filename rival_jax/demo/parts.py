@@ -18,18 +18,13 @@ AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
 """How what takes no time is run."""
 
 
-def warn(sentence: str) -> None:
-    """Shows a sentence for a while."""
-    gr.Warning(html.escape(sentence), title="Not possible")
-
-
 def photo_with_samples(label: str, prompt: Component, sample: str | None = None) -> gr.Image:
     """Where a photo is dropped, above samples whose caption fills the prompt. What is no picture is told at once."""
     value = None if sample is None else str(samples.DIRECTORY / sample)
     dropped = gr.Image(
         value, label=label, type="filepath", sources=["upload", "clipboard"], format="png", height=240, buttons=[]
     )
-    dropped.preprocess = lambda payload: payload and payload.path  # the library reads it, and says what is wrong with it
+    dropped.preprocess = lambda payload: payload and payload.path  # whose reading and wording are the library's
     captions = samples.captions()
     names = list(captions)
     strip = gr.Dataset(
@@ -45,18 +40,16 @@ def photo_with_samples(label: str, prompt: Component, sample: str | None = None)
         *(strip, [dropped, prompt]),
         **AT_ONCE,
     )
-    dropped.upload(_refused, dropped, dropped, show_progress="hidden")
+    dropped.upload(_check, dropped, show_progress="hidden").failure(lambda: None, None, dropped, **AT_ONCE)
     return dropped
 
 
-def _refused(file: str) -> Any:
-    """Nothing where the upload is a picture; else it is taken away again, with the reason."""
+def _check(file: str) -> None:
+    """Says what is wrong with an upload; its field is then emptied."""
     try:
         photo(file)
     except InputError as error:
-        warn(str(error))
-        return None
-    return gr.skip()
+        raise gr.Error(html.escape(str(error)), title="Not possible", print_exception=False) from error
 
 
 @dataclass
@@ -87,7 +80,7 @@ class Results:
 
     gallery: gr.Gallery
     note: gr.HTML
-    animation: gr.Image | None = None
+    animation: gr.HTML | None = None
 
     @classmethod
     def shown(cls, moving: bool = False) -> Results:
@@ -102,8 +95,4 @@ class Results:
             elem_classes="pictures",
         )
         note = gr.HTML(elem_classes="note")
-        if not moving:
-            return cls(gallery, note)
-        label = "forth and back"
-        looping = gr.Image(label=label, interactive=False, height=300, buttons=["download"], elem_classes="pictures")
-        return cls(gallery, note, looping)
+        return cls(gallery, note, gr.HTML(elem_classes="moving") if moving else None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import base64
 import html
-import tempfile
 import time
 import traceback
 import warnings
@@ -14,7 +14,7 @@ import gradio as gr
 from gradio.components import Component
 
 from rival_jax.demo.drawing import Drawn, chosen_seed
-from rival_jax.demo.parts import AT_ONCE, Results, warn
+from rival_jax.demo.parts import AT_ONCE, Results
 from rival_jax.demo.runs import Cancelled, Runs
 from rival_jax.errors import TOO_LITTLE_MEMORY, InputError, is_out_of_memory
 
@@ -35,7 +35,7 @@ def draws(draw: Callable[..., Drawn], given: Mapping[str, Component], results: R
 
     def begin(request: gr.Request):
         runs.begin(_visitor(request))
-        return gr.Button(interactive=False), gr.Button(interactive=True)
+        return gr.Button(interactive=False), gr.Button(interactive=True), ""
 
     def cancel(request: gr.Request):
         runs.cancel(_visitor(request))
@@ -65,11 +65,11 @@ def draws(draw: Callable[..., Drawn], given: Mapping[str, Component], results: R
             said = f"Seed {settings['seed']}, {said}"
             shown[given["seed"]] = settings["seed"]
         if results.animation and drawn.animation:
-            shown[results.animation] = _file(drawn.animation)
+            shown[results.animation] = _looping(drawn.animation)
         return shown | {results.note: said}
 
     outputs = [results.gallery, results.note, *filter(None, [results.animation, given.get("seed")])]
-    start.click(begin, None, [start, stop], **AT_ONCE).then(
+    start.click(begin, None, [start, stop, results.note], **AT_ONCE).then(
         run, list(given.values()), outputs, concurrency_limit=1, concurrency_id=_TURN, show_progress_on=results.gallery
     ).then(lambda: (gr.Button(interactive=True), gr.Button(interactive=False)), None, [start, stop], **AT_ONCE)
     stop.click(cancel, None, [stop, results.note], **AT_ONCE)
@@ -100,12 +100,10 @@ def _sentence(error: Exception) -> str:
     else:
         traceback.print_exception(error)
         sentence = "This is an error in the program; the terminal says more."
-    warn(sentence)
+    gr.Warning(html.escape(sentence), title="Not possible")
     return sentence
 
 
-def _file(data: bytes) -> str:
-    """A GIF as a file that the page's cache takes a copy of."""
-    with tempfile.NamedTemporaryFile(suffix=".gif", delete=False) as file:
-        file.write(data)
-    return file.name
+def _looping(gif: bytes) -> str:
+    """A moving picture inside the page, so that no file of it is left behind."""
+    return f'<img alt="forth and back" src="data:image/gif;base64,{base64.b64encode(gif).decode()}">'

@@ -21,7 +21,7 @@ MAX_FILE_SIZE = "20mb"
 MOST_WAITING = 20
 """Runs that wait for their turn."""
 _SMALL = 128  # pixels
-_SHARP = ".pictures img { image-rendering: pixelated; }"
+_SHARP = ".pictures img, .moving img { image-rendering: pixelated; }"
 
 
 def serve(args: Demo, progress: Progress) -> Blocks:
