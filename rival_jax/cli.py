@@ -31,7 +31,8 @@ from rival_jax.arguments import (
     Warmup,
 )
 from rival_jax.baselines.arguments import Compare
-from rival_jax.errors import InputError, JobError
+from rival_jax.demo.arguments import Demo
+from rival_jax.errors import TOO_LITTLE_MEMORY, InputError, JobError, is_out_of_memory
 from rival_jax.interpolation.arguments import Interpolate
 from rival_jax.jobs.command import Action, Augment, parse, perform
 
@@ -59,12 +60,9 @@ def main(arguments: list[str] | None = None) -> None:
         place, reason = error.filename or "The disk", error.strerror or error
         sys.exit(_fail(console, f"{place} cannot be written or read: {reason}.", 2))
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+        if not is_out_of_memory(error):
             raise
-        sentence = (
-            "Too little memory on the device: fewer photos or variations at once, smaller ones, or bfloat16 need less."
-        )
-        sys.exit(_fail(console, sentence, 1))
+        sys.exit(_fail(console, TOO_LITTLE_MEMORY, 1))
     except KeyboardInterrupt:
         sys.exit(_fail(console, "Interrupted; files already written are whole.", 130))
 
@@ -96,7 +94,7 @@ def _in_one_line() -> Iterator[None]:
 
 
 _APPLICATIONS: dict[str, type[Vary]] = {"vary": Vary, "generate": Generate, "edit": Edit, "inpaint": Inpaint}
-Command = Vary | Interpolate | Compare | LearnConcept | Info | Reproduce | Warmup | Bench | Action
+Command = Vary | Interpolate | Compare | LearnConcept | Info | Reproduce | Warmup | Bench | Demo | Action
 
 
 def _run(command: Command, console: Console) -> None:
@@ -136,6 +134,13 @@ def _run(command: Command, console: Console) -> None:
         with shown_on(console) as progress:
             folder = warmup(command, progress)
         _say(console, f"Compiled programs are in {folder}." if folder else "Nothing was kept; RIVAL_CACHE says where.")
+    elif isinstance(command, Demo):
+        from rival_jax.demo.serve import serve
+
+        with shown_on(console) as progress:
+            page = serve(command, progress)
+        _say(console, f"The page is at {page.local_url}; Ctrl-C ends it.")
+        page.block_thread()
     elif isinstance(command, Bench):
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is torch's too
         from rival_jax.bench.report import bench
@@ -161,7 +166,7 @@ def _parse(arguments: list[str]) -> Command:
     if arguments[:1] == ["augment"]:
         return parse(arguments[1:])
     commands = _APPLICATIONS | {"interpolate": Interpolate, "compare": Compare, "learn-concept": LearnConcept}
-    commands |= {"augment": Augment, "info": Info, "reproduce": Reproduce, "warmup": Warmup, "bench": Bench}
+    commands |= {"augment": Augment, "info": Info, "reproduce": Reproduce, "warmup": Warmup, "bench": Bench, "demo": Demo}
     command = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="rival", description=description)
     if not isinstance(command, Vary | Warmup) or not (config := command.config):
         return command

@@ -1,4 +1,4 @@
-"""The one exception that means: what the user gave cannot be used."""
+"""What the user gave cannot be used, a job cannot go on, memory does not suffice: how that is told."""
 
 
 class InputError(ValueError):
@@ -10,3 +10,13 @@ class InputError(ValueError):
 
 class JobError(RuntimeError):
     """A job cannot go on, told in one sentence; what it has finished is kept. The command line exits with 1."""
+
+
+TOO_LITTLE_MEMORY = (
+    "Too little memory on the device: fewer photos or variations at once, smaller ones, or bfloat16 need less."
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the host or a device had too little memory."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)

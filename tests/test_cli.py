@@ -20,6 +20,7 @@ from rich.console import Console
 from rival_jax import RivalPipeline, __version__, outputs, samples
 from rival_jax import run as run_module
 from rival_jax.arguments import Bench, Info, Reproduce, Vary, Warmup
+from rival_jax.demo.arguments import Demo
 from rival_jax.progress import shown_on
 
 SHORT = ("--num-inference-steps", 4, "-n", 2)
@@ -117,7 +118,7 @@ def test_underscores_serve_as_hyphens(parsed):
 
 @pytest.mark.parametrize(
     "command, schema",
-    [("vary", Vary), ("info", Info), ("reproduce", Reproduce), ("warmup", Warmup), ("bench", Bench)],
+    [("vary", Vary), ("info", Info), ("reproduce", Reproduce), ("warmup", Warmup), ("bench", Bench), ("demo", Demo)],
 )
 def test_help_explains_every_flag(command, schema):
     result = rival(command, "--help")

@@ -87,7 +87,7 @@ def interpolate(args: Interpolate, progress: Progress) -> list[Path]:
     files = [outputs.write_png(folder, "frame-0001.png", frame) for frame in frames]
     files.append(outputs.write_png(folder, "strip.png", grid(out.images, [f"{t:.2f}" for t in out.coefficients[0]])))
     if args.animation:
-        files.append(outputs.write_new(folder, f"sequence.{args.animation}", _moving(frames, args.animation)))
+        files.append(outputs.write_new(folder, f"sequence.{args.animation}", moving(frames, args.animation)))
     guided = {}
     if args.guide_prompt is not None and (args.clip or args.model == "tiny"):
         judge = Judge.from_pretrained(args.clip or EMBEDDED)
@@ -119,7 +119,7 @@ def _distance(args: Interpolate) -> Distance | None:
     return Judge.from_pretrained(args.clip).distance if args.clip else None
 
 
-def _moving(frames: Sequence[Image.Image], kind: str) -> bytes:
+def moving(frames: Sequence[Image.Image], kind: str) -> bytes:
     """Forth and back, as a GIF or an MP4."""
     shown = [*frames, *frames[-2:0:-1]]
     if kind == "gif":

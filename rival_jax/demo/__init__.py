@@ -1,0 +1,1 @@
+"""The page of `rival demo`: variations, edits, fillings and sequences of your own photos, in a browser."""
