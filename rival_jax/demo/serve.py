@@ -57,7 +57,9 @@ def serve(args: Demo, progress: Progress) -> Blocks:
             footer_links=[],
             max_file_size=MAX_FILE_SIZE,
             allowed_paths=[str(samples.DIRECTORY)],
-            theme=gr.themes.Default(primary_hue="indigo", font=[Font("system-ui"), Font("sans-serif")], font_mono=Font("monospace")),
+            theme=gr.themes.Default(
+                primary_hue="indigo", font=[Font("system-ui"), Font("sans-serif")], font_mono=Font("monospace")
+            ),
             css=css + (_SHARP if pipe.size < _SMALL else ""),
         )
     except OSError as error:

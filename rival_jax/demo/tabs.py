@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 import gradio as gr
 import numpy as np
-from gradio.components import Component
 
 from rival_jax import samples
 from rival_jax.demo import drawing
@@ -75,7 +74,9 @@ def editing(pipe: RivalPipeline, blocks: gr.Blocks) -> None:
             buttons = gr.Column()
             with gr.Accordion("Settings", open=True):
                 fields = Fields({"file": file, "source_prompt": source, "prompt": prompt})
-                fields.slider("strength", 1.0, 0.05, 1.0, 0.05, "Share of the steps that are drawn anew; less keeps more.")
+                fields.slider(
+                    "strength", 1.0, 0.05, 1.0, 0.05, "Share of the steps that are drawn anew; less keeps more."
+                )
                 fields.slider("attention_start", EDIT["attention_start"], 0, 1000, 10, "Less changes more.")
                 fields.negative_prompt()
                 fields.steps_and_guidance(5.0)
@@ -132,7 +133,9 @@ def interpolation(pipe: RivalPipeline, blocks: gr.Blocks) -> None:
                 fields.slider("num_frames", 7, 3, 16, 1, "Pictures in all, with both ends.")
                 fields.seed()
                 fields.named["coefficients"] = gr.Dropdown(
-                    list(get_args(Choice)), label="coefficients", info="How pictures between are found; beta is fastest."
+                    list(get_args(Choice)),
+                    label="coefficients",
+                    info="How pictures between are found; beta is fastest.",
                 )
                 fields.slider("warmup_ratio", 0.5, 0, 1, 0.05, "Share of the steps in which attention is mixed.")
                 fields.negative_prompt()

@@ -108,7 +108,9 @@ def test_a_cancelled_run_stops_at_its_next_report(pipe, file):
     for visitor in ("a", "b"):
         runs.begin(visitor)
     with pytest.raises(Cancelled):
-        drawing.vary(pipe, file, "a car", "", **SHORT, num_variations=2, progress=runs.watched("a", cancel_in_the_middle))
+        drawing.vary(
+            pipe, file, "a car", "", **SHORT, num_variations=2, progress=runs.watched("a", cancel_in_the_middle)
+        )
     assert seen[-1] == ("generation", 0)
     drawing.vary(pipe, file, "a car", "", **SHORT, num_variations=2, progress=runs.watched("b", silent))
     runs.cancel("b")

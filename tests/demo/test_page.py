@@ -1,4 +1,4 @@
-"""The page in a browser, on the embedded model."""
+"""The page of `rival demo` in a browser, on the embedded model."""
 
 import os
 import re
