@@ -88,7 +88,10 @@ def check(what: str, found: tuple, expected: tuple, before: tuple) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("targets", [ATTENTION, EVERYTHING], ids=["attention", "everything"])
+@pytest.mark.parametrize(
+    "targets",
+    [pytest.param(ATTENTION, id="attention", marks=pytest.mark.slow), pytest.param(EVERYTHING, id="everything")],
+)
 def test_lora(checkpoint: Path, tmp_path: Path, targets: list[str]) -> None:
     file = write_lora(checkpoint, tmp_path, targets)
     torch_pipe = theirs(checkpoint)

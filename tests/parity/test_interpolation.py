@@ -71,9 +71,8 @@ def expected(load: Load, name: str, steps: int, warmup: int, guides: list | None
 
 
 def case(name: str, kind: str, fused: bool, steps: int):
-    """Ten steps, five of which mix, of everything with SD and of the default with SDXL; one step, and the others, are
-    slow."""
-    is_quick = steps == 10 and (name == "sd" or (kind, fused) == ("outer", True))
+    """Quick are ten steps, five of which mix, with SD, of the default and of what is neither of its two choices."""
+    is_quick = (name, steps) == ("sd", 10) and (kind, fused) in {("outer", True), ("inner", False)}
     label = f"{name}-{'fused' if fused else 'pure'}-{kind}-{steps}"
     return pytest.param(name, kind, fused, steps, id=label, marks=[] if is_quick else pytest.mark.slow)
 
@@ -123,7 +122,9 @@ def shown(request: pytest.FixtureRequest, load: Load, encoder, tmp_path_factory:
     return ours, seen
 
 
-@pytest.mark.parametrize("case", ["morph", "scale control", pytest.param("from nothing", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "case", ["morph", *(pytest.param(c, marks=pytest.mark.slow) for c in ("scale control", "from nothing"))]
+)
 @torch.no_grad()
 def test_pictures_as_conditions(load: Load, shown: tuple, case: str) -> None:
     pipe, (ours, seen) = load("sd")[0], shown

@@ -187,6 +187,7 @@ def test_edit(load: Load, pixels: np.ndarray) -> None:
     check("sdxl, edit", out, expected(kind, pixels, PROMPTS, NEGATIVE, **options))
 
 
+@pytest.mark.slow
 def test_inpaint_with_a_controlnet(load: Load, pixels: np.ndarray, tmp_path: Path) -> None:
     pipe, kind = load("sdxl")
     network = ControlNetModel.from_unet(kind.pipe.unet, conditioning_embedding_out_channels=(4, 8))
