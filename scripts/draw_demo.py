@@ -29,7 +29,7 @@ def main() -> None:
 def draw() -> None:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1200, "height": 840})
+        page = browser.new_page(viewport={"width": 1200, "height": 890})
         page.goto(f"http://127.0.0.1:{PORT}/")
         tab = page.locator("[role=tabpanel]:visible")
         tab.get_by_role("button", name="Draw").click()

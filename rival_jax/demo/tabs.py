@@ -26,9 +26,15 @@ _RED = gr.Brush(colors=["#e11d48"], default_color="#e11d48", color_mode="fixed",
 def page(pipe: RivalPipeline, model: str) -> gr.Blocks:
     """The page of a model of this name."""
     with gr.Blocks(title="rival", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
+<<<<<<< HEAD
         draws = f"The model {model} draws {pipe.size} x {pipe.size} pixels."
         says = f"Variations of your own photos, without training. {draws}"
         gr.HTML(f"<h1>rival</h1><p>{html.escape(says)}</p>", elem_classes="head")
+=======
+        size = f"{html.escape(model)} draws {pipe.size} x {pipe.size} pixels."
+        says = f"Variations of your own photos, without training. The model {size}"
+        gr.HTML(f"<h1>rival</h1><p>{says}</p>", elem_classes="head")
+>>>>>>> demo
         for name, tab in {
             "Variation": variation,
             "Editing": editing,
@@ -75,9 +81,7 @@ def editing(pipe: RivalPipeline, blocks: gr.Blocks) -> None:
             buttons = gr.Column()
             with gr.Accordion("Settings", open=True):
                 fields = Fields({"file": file, "source_prompt": source, "prompt": prompt})
-                fields.slider(
-                    "strength", 1.0, 0.05, 1.0, 0.05, "Share of the steps that are drawn anew; less keeps more."
-                )
+                fields.slider("strength", 1.0, 0.05, 1.0, 0.05, "Share of the steps drawn anew; less keeps more.")
                 fields.slider("attention_start", EDIT["attention_start"], 0, 1000, 10, "Less changes more.")
                 fields.negative_prompt()
                 fields.steps_and_guidance(5.0)
@@ -136,7 +140,7 @@ def interpolation(pipe: RivalPipeline, blocks: gr.Blocks) -> None:
                 fields.named["coefficients"] = gr.Dropdown(
                     list(get_args(Choice)),
                     label="coefficients",
-                    info="How pictures between are found; beta is fastest.",
+                    info="How those between are found; beta is fastest.",
                 )
                 fields.slider("warmup_ratio", 0.5, 0, 1, 0.05, "Share of the steps in which attention is mixed.")
                 fields.negative_prompt()

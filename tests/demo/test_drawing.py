@@ -98,7 +98,7 @@ def test_bad_settings_are_said_in_the_librarys_words(pipe, file):
 
 def test_a_cancelled_run_stops_at_its_next_report(pipe, file):
     """And at once where it still waits; other visitors' runs go on."""
-    runs, seen = Runs(), []
+    runs, seen, settings = Runs(), [], SHORT | {"num_variations": 2}
 
     def cancel_in_the_middle(stage, done, total):
         seen.append((stage, done))
@@ -108,11 +108,9 @@ def test_a_cancelled_run_stops_at_its_next_report(pipe, file):
     for visitor in ("a", "b"):
         runs.begin(visitor)
     with pytest.raises(Cancelled):
-        drawing.vary(
-            pipe, file, "a car", "", **SHORT, num_variations=2, progress=runs.watched("a", cancel_in_the_middle)
-        )
+        drawing.vary(pipe, file, "a car", "", **settings, progress=runs.watched("a", cancel_in_the_middle))
     assert seen[-1] == ("generation", 0)
-    drawing.vary(pipe, file, "a car", "", **SHORT, num_variations=2, progress=runs.watched("b", silent))
+    drawing.vary(pipe, file, "a car", "", **settings, progress=runs.watched("b", silent))
     runs.cancel("b")
     with pytest.raises(Cancelled):
         runs.watched("b", silent)("inversion", 0, 2)
