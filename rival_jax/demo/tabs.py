@@ -26,15 +26,9 @@ _RED = gr.Brush(colors=["#e11d48"], default_color="#e11d48", color_mode="fixed",
 def page(pipe: RivalPipeline, model: str) -> gr.Blocks:
     """The page of a model of this name."""
     with gr.Blocks(title="rival", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
-<<<<<<< HEAD
-        draws = f"The model {model} draws {pipe.size} x {pipe.size} pixels."
-        says = f"Variations of your own photos, without training. {draws}"
-        gr.HTML(f"<h1>rival</h1><p>{html.escape(says)}</p>", elem_classes="head")
-=======
         size = f"{html.escape(model)} draws {pipe.size} x {pipe.size} pixels."
         says = f"Variations of your own photos, without training. The model {size}"
         gr.HTML(f"<h1>rival</h1><p>{says}</p>", elem_classes="head")
->>>>>>> demo
         for name, tab in {
             "Variation": variation,
             "Editing": editing,
