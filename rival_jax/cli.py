@@ -162,7 +162,8 @@ def _parse(arguments: list[str]) -> Command:
     if arguments[:1] == ["augment"]:
         return parse(arguments[1:])
     commands = _APPLICATIONS | {"interpolate": Interpolate, "compare": Compare, "learn-concept": LearnConcept}
-    commands |= {"augment": Augment, "info": Info, "reproduce": Reproduce, "warmup": Warmup, "bench": Bench, "demo": Demo}
+    commands |= {"augment": Augment, "info": Info, "reproduce": Reproduce, "warmup": Warmup, "bench": Bench}
+    commands["demo"] = Demo
     command = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="rival", description=description)
     if not isinstance(command, Vary | Warmup) or not (config := command.config):
         return command

@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 import gradio as gr
 import numpy as np
-from gradio.components import Component
 
 from rival_jax import samples
 from rival_jax.demo import drawing
@@ -27,8 +26,9 @@ _RED = gr.Brush(colors=["#e11d48"], default_color="#e11d48", color_mode="fixed",
 def page(pipe: RivalPipeline, model: str) -> gr.Blocks:
     """The page of a model of this name."""
     with gr.Blocks(title="rival", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
-        says = f"Variations of your own photos, without training. The model {model} draws {pipe.size} x {pipe.size} pixels."
-        gr.HTML(f"<h1>rival</h1><p>{html.escape(says)}</p>", elem_classes="head")
+        size = f"{html.escape(model)} draws {pipe.size} x {pipe.size} pixels."
+        says = f"Variations of your own photos, without training. The model {size}"
+        gr.HTML(f"<h1>rival</h1><p>{says}</p>", elem_classes="head")
         for name, tab in {
             "Variation": variation,
             "Editing": editing,
@@ -75,7 +75,7 @@ def editing(pipe: RivalPipeline, blocks: gr.Blocks) -> None:
             buttons = gr.Column()
             with gr.Accordion("Settings", open=True):
                 fields = Fields({"file": file, "source_prompt": source, "prompt": prompt})
-                fields.slider("strength", 1.0, 0.05, 1.0, 0.05, "Share of the steps that are drawn anew; less keeps more.")
+                fields.slider("strength", 1.0, 0.05, 1.0, 0.05, "Share of the steps drawn anew; less keeps more.")
                 fields.slider("attention_start", EDIT["attention_start"], 0, 1000, 10, "Less changes more.")
                 fields.negative_prompt()
                 fields.steps_and_guidance(5.0)
@@ -90,7 +90,8 @@ def inpainting(pipe: RivalPipeline, blocks: gr.Blocks) -> None:
     """`pipe.inpaint`, with a mask that is painted over the photo."""
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
-            prompt = gr.Textbox(_CAPTIONS["house.png"], label="prompt", info="What the photo shall show.", render=False)
+            shown = "a yellow star on green grass under a blue sky"
+            prompt = gr.Textbox(shown, label="prompt", info="What the photo shall show.", render=False)
             file = photo_with_samples("photo", prompt, "house.png")
             prompt.render()
             buttons = gr.Column()
@@ -132,7 +133,9 @@ def interpolation(pipe: RivalPipeline, blocks: gr.Blocks) -> None:
                 fields.slider("num_frames", 7, 3, 16, 1, "Pictures in all, with both ends.")
                 fields.seed()
                 fields.named["coefficients"] = gr.Dropdown(
-                    list(get_args(Choice)), label="coefficients", info="How pictures between are found; beta is fastest."
+                    list(get_args(Choice)),
+                    label="coefficients",
+                    info="How those between are found; beta is fastest.",
                 )
                 fields.slider("warmup_ratio", 0.5, 0, 1, 0.05, "Share of the steps in which attention is mixed.")
                 fields.negative_prompt()
