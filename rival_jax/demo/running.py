@@ -49,7 +49,11 @@ def draws(draw: Callable[..., Drawn], given: Mapping[str, Component], results: R
         if "seed" in settings:
             settings["seed"] = chosen_seed(settings["seed"], settings.pop("random"))
         began = time.perf_counter()
-        watched = runs.watched(_visitor(request), lambda stage, *steps: progress(steps, desc=stage, unit="steps"))
+
+        def show(stage: str, done: int, total: int) -> None:
+            progress((done, total), desc=stage, unit="steps")
+
+        watched = runs.watched(_visitor(request), show)
         try:
             watched("starting; a first run compiles", 0, 1)
             drawn = _with_warnings(draw, **settings, progress=watched)

@@ -35,8 +35,7 @@ def serve(args: Demo, progress: Progress) -> Blocks:
         raise InputError(f"port is {args.port}, but must be from 1 to 65535.")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
     progress("loading", 0, 1)
-    import gradio as gr
-    from gradio.themes import Font
+    from gradio.themes import Default, Font
 
     from rival_jax.demo.tabs import page
 
@@ -57,8 +56,8 @@ def serve(args: Demo, progress: Progress) -> Blocks:
             footer_links=[],
             max_file_size=MAX_FILE_SIZE,
             allowed_paths=[str(samples.DIRECTORY)],
-            theme=gr.themes.Default(
-                primary_hue="indigo", font=[Font("system-ui"), Font("sans-serif")], font_mono=Font("monospace")
+            theme=Default(
+                primary_hue="indigo", font=(Font("system-ui"), Font("sans-serif")), font_mono=Font("monospace")
             ),
             css=css + (_SHARP if pipe.size < _SMALL else ""),
         )

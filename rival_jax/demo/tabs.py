@@ -90,7 +90,8 @@ def inpainting(pipe: RivalPipeline, blocks: gr.Blocks) -> None:
     """`pipe.inpaint`, with a mask that is painted over the photo."""
     with gr.Row():
         with gr.Column(scale=2, min_width=320):
-            prompt = gr.Textbox(_CAPTIONS["house.png"], label="prompt", info="What the photo shall show.", render=False)
+            shown = "a yellow star on green grass under a blue sky"
+            prompt = gr.Textbox(shown, label="prompt", info="What the photo shall show.", render=False)
             file = photo_with_samples("photo", prompt, "house.png")
             prompt.render()
             buttons = gr.Column()

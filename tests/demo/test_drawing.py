@@ -65,6 +65,7 @@ def test_what_is_painted_is_filled(pipe, file):
             drawing.inpaint(pipe, file, nothing, "a boat", **settings, progress=silent)
 
 
+@pytest.mark.slow
 def test_a_sequence_from_a_photo_to_a_prompt(pipe, file):
     settings = {"num_frames": 3, "coefficients": "beta", "seed": 2, "guidance_scale": 7.5, "num_inference_steps": 2}
     drawn = drawing.interpolate(pipe, "a car", file, "a boat", None, **settings, progress=silent)
@@ -73,8 +74,6 @@ def test_a_sequence_from_a_photo_to_a_prompt(pipe, file):
     assert [caption for _, caption in drawn.pictures] == ["photo at the start", "0.00", "0.50", "1.00"]
     with Image.open(io.BytesIO(drawn.animation)) as animation:
         assert animation.n_frames == 4
-    with pytest.raises(InputError, match="end is missing: say what it shows, or give its photo."):
-        drawing.interpolate(pipe, "a car", file, "", None, **settings, progress=silent)
 
 
 def test_bad_photos_are_named_as_they_were_uploaded(tmp_path, monkeypatch):
@@ -92,6 +91,8 @@ def test_bad_photos_are_named_as_they_were_uploaded(tmp_path, monkeypatch):
 def test_bad_settings_are_said_in_the_librarys_words(pipe, file):
     with pytest.raises(InputError, match="prompt is missing"):
         drawing.vary(pipe, file, "", "", **SHORT, progress=silent)
+    with pytest.raises(InputError, match="end is missing: say what it shows, or give its photo."):
+        drawing.interpolate(pipe, "a car", file, "", None, 2, progress=silent)
     with pytest.raises(InputError, match="seed is None, but must be an integer"):
         drawing.vary(pipe, file, "a car", "", **SHORT, seed=None, progress=silent)
 
