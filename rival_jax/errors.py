@@ -1,5 +1,7 @@
 """What the user gave cannot be used, a job cannot go on, memory does not suffice: how that is told."""
 
+__all__ = ["InputError", "JobError"]
+
 
 class InputError(ValueError):
     """Unusable input, told in one sentence that names the offending thing and what is accepted.
