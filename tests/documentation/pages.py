@@ -19,10 +19,9 @@ class Block:
     line: int
 
     @property
-    def tested_by(self) -> str | None:
-        """The file that runs the same lines."""
-        named = [word.removeprefix("tested-by=") for word in self.words if word.startswith("tested-by=")]
-        return named[0] if named else None
+    def tested_by(self) -> list[str]:
+        """The files that run the same lines."""
+        return [word.removeprefix("tested-by=") for word in self.words if word.startswith("tested-by=")]
 
 
 def blocks(page: Path) -> list[Block]:
