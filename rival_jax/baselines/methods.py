@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rival_jax.alignment import initial_latents
 from rival_jax.chain import Chain
 from rival_jax.codec import decode
 from rival_jax.conditioning import Conditioning
@@ -63,9 +64,9 @@ class Task:
             return np.asarray(decode(pipe.vae, final))
 
     def noises(self) -> jax.Array:
-        """Standard normal latents (E, N, h, w, c)."""
-        shape = self.num_variations, *self.chain.latents.shape[2:]
-        return jnp.stack([jax.random.normal(jax.random.key(seed), shape) for seed in self.seeds])
+        """Standard normal latents (E, N, h, w, c), those that text-to-image starts from."""
+        seeds = np.asarray(self.seeds, np.uint32)
+        return initial_latents(self.chain.latents[-1], seeds, initial="random", num_variations=self.num_variations)
 
 
 def text_to_image(task: Task) -> VariationPixels:
@@ -74,7 +75,10 @@ def text_to_image(task: Task) -> VariationPixels:
 
 
 def img2img(task: Task, strength: float = STRENGTH) -> VariationPixels:
-    """From the exemplar with a share of the noise on it. Source: SDEdit (https://arxiv.org/abs/2108.01073)."""
+    """From the exemplar with a share of the noise on it.
+
+    Source: SDEdit (https://arxiv.org/abs/2108.01073). The strength is our choice: of diffusers' pipeline it is 0.8.
+    """
     total = task.chain.num_inference_steps
     steps = round(strength * total)
     level = jnp.asarray(task.pipe.schedule.levels(total)[steps])
@@ -86,8 +90,10 @@ def masactrl(task: Task) -> VariationPixels:
     """From the inverted latents; after the first steps the decoder's layers read the exemplar's chain in place of their
     own. One picture, whatever the seed.
 
-    Source: MasaCtrl (https://arxiv.org/abs/2304.08465), section 3.2; steps from the fifth of 50, layers from the
-    eleventh of 16. Differs: the chain is the inversion's own.
+    Source: MasaCtrl (https://arxiv.org/abs/2304.08465), section 3.2, without its masks; steps from the fifth of 50,
+    layers from the eleventh of 16, each half of guidance reads its own of the source. Differs: the source's latents are
+    the inversion's at every step, where the authors' code draws them again unless it is told not to; they are of the
+    chain's source prompt, where that has the empty one.
     """
     steps, backend = task.chain.num_inference_steps, task.pipe.attention
     first = round(_PLAIN_SHARE * steps)
@@ -100,8 +106,9 @@ def plug_and_play(task: Task) -> VariationPixels:
     """From the inverted latents, with the chain's features and self-attention weights in the decoder's first steps. One
     picture, whatever the seed.
 
-    Source: Plug-and-Play (https://arxiv.org/abs/2211.12572), section 4; weights in half of the steps, features in 80 %.
-    Differs: the chain is the inversion's own.
+    Source: Plug-and-Play (https://arxiv.org/abs/2211.12572), section 4; weights of the decoder's blocks 4 to 11 in half
+    of the steps, features of its block 4 in 80 %. Differs: the chain has as many steps as the generation and is of its
+    own source prompt, where the authors invert in 1000 under the empty one; the negative prompt is empty.
     """
     steps, backend = task.chain.num_inference_steps, task.pipe.attention
     weighed, injected = round(_WEIGHTS_SHARE * steps), round(_FEATURES_SHARE * steps)
@@ -115,7 +122,11 @@ def plug_and_play(task: Task) -> VariationPixels:
 
 
 def noised_reference(task: Task) -> VariationPixels:
-    """Attention to the exemplar at every step, noised instead of inverted, and nothing aligned ("reference-only")."""
+    """RIVAL's attention alone, to the exemplar noised instead of inverted: from plain noise, with nothing aligned.
+
+    One noise for all steps. Differs from the "reference-only" of web UIs, which reads the exemplar beside the picture
+    itself from the first step on: RIVAL reads the exemplar alone there, which measured nearer to it.
+    """
     latents = jnp.asarray(task.chain.latents)
     levels = jnp.asarray(task.pipe.schedule.levels(len(latents) - 1))[:, None, None, None, None]
     noise = jnp.stack([jax.random.normal(jax.random.key(seed), latents.shape[2:]) for seed in task.seeds])

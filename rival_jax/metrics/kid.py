@@ -9,11 +9,15 @@ def kid(features: np.ndarray, others: np.ndarray, *, subset: int = 100, subsets:
     """Kernel Inception Distance of two sets of features (n, d), (m, d): the unbiased squared MMD of (x.y / d + 1)^3.
 
     The mean over random subsets of both, as usual; around 0, and sometimes below, for sets of one distribution.
-    Features are scaled to a mean square of 1 a dimension, as unit vectors would make the kernel flat.
+    Features are scaled to a mean square of 1 a dimension, as unit vectors would make the kernel flat. Of one picture
+    there is none: nan.
     """
     scale = np.sqrt(features.shape[1])
     x, y = (np.asarray(rows, np.float64) * scale for rows in (features, others))
     size, rng = min(subset, len(x), len(y)), np.random.default_rng(seed)
+
+    if size < 2:
+        return float("nan")
 
     def one() -> float:
         a, b = (rows[rng.choice(len(rows), size, replace=False)] for rows in (x, y))

@@ -1,5 +1,7 @@
 """Other ways to draw: what their attention reads, what they share with RIVAL, and what one picture is to itself."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,6 +102,15 @@ def test_little_noise_is_the_photo(task):
     target = task.chain.pixels[:, None].astype(float)
     little, much = (np.abs(img2img(task, strength) - target).mean() for strength in (0.25, 1.0))
     assert little < much
+
+
+def test_noise_of_its_own(task):
+    """A variation's noise is its seed's and its index's: more variations, or others' seeds, change none."""
+    more = img2img(replace(task, num_variations=3))
+    np.testing.assert_array_equal(more[:, :2], img2img(task))
+    other = img2img(replace(task, seeds=[1, 5]))
+    np.testing.assert_array_equal(other[0], img2img(task)[0])
+    assert (other[1] != img2img(task)[1]).any()
 
 
 @pytest.mark.parametrize("draw", [masactrl, plug_and_play])
