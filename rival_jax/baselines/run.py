@@ -18,6 +18,7 @@ from rival_jax.evidence.scores import measure
 from rival_jax.images import check_images
 from rival_jax.metrics.judge import EMBEDDED, Judge
 from rival_jax.pipeline import RivalPipeline
+from rival_jax.run import Clock
 from rival_jax.sheets import grid
 from rival_jax.steps import Progress
 
@@ -39,16 +40,17 @@ def compare(args: Compare, progress: Progress) -> tuple[str, list[Path]]:
     seeds = checks.seeds([args.seed + number for number in range(count)], count)
     judge = Judge.from_pretrained(args.clip or EMBEDDED)
     folder = outputs.prepare_folder(args.out)
-    progress("loading", 0, 1)
+    clock = Clock(progress)
+    clock("loading", 0, 1)
     pipe = RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, config=args.model_config)
-    progress("loading", 1, 1)
-    chain = pipe.invert(
-        list(args.photos), sources, args.num_inference_steps, height=args.height, width=args.width, progress=progress
-    )
+    clock("loading", 1, 1)
+    size = {"height": args.height, "width": args.width}
+    chain = pipe.invert(list(args.photos), sources, args.num_inference_steps, **size, progress=clock)
     task = Task(pipe, chain, prompts, args.num_variations, args.guidance_scale, seeds.tolist())
     drawn = {}
     for name, draw in METHODS.items():
-        drawn[name] = draw(replace(task, progress=lambda _, done, of, name=name: progress(name, done, of)))
+        drawn[name] = draw(replace(task, progress=lambda _, *steps, name=name: clock(name, *steps)))
+        clock.mark(name)
     scores = {name: measure(judge, chain.pixels, prompts, images) for name, images in drawn.items()}
     table = markdown(scores)
     files = [outputs.write_png(folder, "compare-0001.png", sheet(chain.pixels[e], drawn, e)) for e in range(count)]
@@ -60,6 +62,7 @@ def compare(args: Compare, progress: Progress) -> tuple[str, list[Path]]:
         "scores": {name: {key: own[key].tolist() for key in MEASURES} for name, own in scores.items()},
         "device": f"{jax.local_device_count()} x {jax.devices()[0].device_kind} ({jax.devices()[0].platform})",
         "versions": record.versions(),
+        "seconds": clock.seconds,
         "files": [file.name for file in files],
     }
     return table, [*files, outputs.write_new(folder, "run.json", record.to_json(content))]

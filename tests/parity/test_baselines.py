@@ -33,9 +33,10 @@ PROMPTS, SEEDS = ["a house on the grass", "two blue balls"], [3, 2**32 - 1]
 
 @pytest.fixture(scope="module", params=["sd2_like", pytest.param("sd1_like", marks=pytest.mark.slow)])
 def directory(request, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a model that predicts v, or noise, with as many layers as Stable Diffusion has, and in the same places."""
+    """Of a model that predicts v, or noise: narrow, but with Stable Diffusion's blocks, of which the second has all."""
     directory = write_checkpoint(request.param, tmp_path_factory.mktemp(request.param), small=True)
     changes = {"block_out_channels": (8, 8, 16, 16), "norm_num_groups": 4, "attention_head_dim": 2}
+    changes["layers_per_block"] = {"sd2_like": 1, "sd1_like": 2}[request.param]
     network = unet(request.param, **changes)
     randomise(network, torch.Generator().manual_seed(0))
     network.save_pretrained(directory / "unet")
