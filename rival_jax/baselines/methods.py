@@ -63,6 +63,15 @@ class Task:
             final = generate((pipe.unet,), pipe.schedule, course, initial, plan, progress=self.progress)
             return np.asarray(decode(pipe.vae, final))
 
+    def untold(self) -> Task:
+        """The same of a chain under the empty prompt."""
+        chain, (height, width) = self.chain, self.chain.pixels.shape[1:3]
+        if not any(chain.source_prompt):
+            return self
+        settings = (chain.num_inference_steps, chain.timestep_convention, height, width)
+        refined = {"fixed_point_steps": chain.fixed_point_steps, "progress": self.progress}
+        return replace(self, chain=self.pipe.invert(chain.pixels, "", *settings, **refined))
+
     def noises(self) -> jax.Array:
         """Standard normal latents (E, N, h, w, c), those that text-to-image starts from."""
         seeds = np.asarray(self.seeds, np.uint32)
@@ -87,29 +96,30 @@ def img2img(task: Task, strength: float = STRENGTH) -> VariationPixels:
 
 
 def masactrl(task: Task) -> VariationPixels:
-    """From the inverted latents; after the first steps the decoder's layers read the exemplar's chain in place of their
-    own. One picture, whatever the seed.
+    """From the latents inverted under the empty prompt; after the first steps the decoder's layers read their chain in
+    place of their own. One picture, whatever the seed.
 
     Source: MasaCtrl (https://arxiv.org/abs/2304.08465), section 3.2, without its masks; steps from the fifth of 50,
-    layers from the eleventh of 16, each half of guidance reads its own of the source. Differs: the source's latents are
-    the inversion's at every step, where the authors' code draws them again unless it is told not to; they are of the
-    chain's source prompt, where that has the empty one.
+    layers from the eleventh of 16. Of an empty prompt both halves of guidance have the same source. Differs: its
+    latents are the inversion's at every step, where the authors' code draws them again unless it is told not to.
     """
+    task = task.untold()
     steps, backend = task.chain.num_inference_steps, task.pipe.attention
     first = round(_PLAIN_SHARE * steps)
     later = _layer(task.pipe.unet.config, _MASACTRL_LAYERS)
-    mutual = Stage("replace", "none", 2, backend, later=later)
+    mutual = Stage("replace", "none", 1, backend, later=later)
     return task.follow(_plan((Stage("plain", "none", 0, backend), first), (mutual, steps - first)), _inverted(task))
 
 
 def plug_and_play(task: Task) -> VariationPixels:
-    """From the inverted latents, with the chain's features and self-attention weights in the decoder's first steps. One
-    picture, whatever the seed.
+    """From the latents inverted under the empty prompt, with their chain's features and self-attention weights in the
+    decoder's first steps. One picture, whatever the seed.
 
     Source: Plug-and-Play (https://arxiv.org/abs/2211.12572), section 4; weights of the decoder's blocks 4 to 11 in half
-    of the steps, features of its block 4 in 80 %. Differs: the chain has as many steps as the generation and is of its
-    own source prompt, where the authors invert in 1000 under the empty one; the negative prompt is empty.
+    of the steps, features of its block 4 in 80 %. Differs: the chain has as many steps as the generation, where the
+    authors' has 1000; the negative prompt is empty.
     """
+    task = task.untold()
     steps, backend = task.chain.num_inference_steps, task.pipe.attention
     weighed, injected = round(_WEIGHTS_SHARE * steps), round(_FEATURES_SHARE * steps)
     later = _layer(task.pipe.unet.config, _PNP_LAYERS)

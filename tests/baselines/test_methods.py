@@ -114,7 +114,10 @@ def test_noise_of_its_own(task):
 
 
 @pytest.mark.parametrize("draw", [masactrl, plug_and_play])
-def test_one_picture_whatever_the_seed(draw, pipe, chain):
+def test_one_picture_whatever_the_seed(draw, pipe, chain, photos):
+    """And whatever the chain was told."""
     one, other = (draw(Task(pipe, chain, ["a red car", "grass"], 3, 3.0, seeds)) for seeds in ([1, 2], [8, 9]))
     np.testing.assert_array_equal(one, other)
+    untold = pipe.invert(photos, "", chain.num_inference_steps)
+    np.testing.assert_array_equal(one, draw(Task(pipe, untold, ["a red car", "grass"], 3, 3.0, [1, 2])))
     assert one.shape[1] == 1

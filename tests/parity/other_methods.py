@@ -2,6 +2,7 @@
 
 Written from the papers (https://arxiv.org/abs/2304.08465 section 3.2, https://arxiv.org/abs/2211.12572 section 4);
 layers are named as diffusers names them. A latent is (c, h, w), a chain (T+1, c, h, w), a prompt's embedding (m, d).
+Chains are of the empty prompt.
 """
 
 from collections.abc import Callable, Iterator
@@ -75,9 +76,9 @@ def masactrl(
         def predict(x: Tensor, k: int) -> Tensor:
             attention.active = (steps - k) / steps >= 4 / 50
             halves = []
-            for texts in ((empty, empty), (source, prompt)):
-                rows = torch.cat([chain[k : k + 1], x])
-                halves.append(unet(rows, schedule.timesteps[k - 1], torch.stack(texts)).sample[1:])
+            for text in (empty, prompt):
+                rows, texts = torch.cat([chain[k : k + 1], x]), torch.stack([empty, text])
+                halves.append(unet(rows, schedule.timesteps[k - 1], texts).sample[1:])
             return halves[0] + guidance_scale * (halves[1] - halves[0])
 
         return descend(chain, schedule, predict)
@@ -108,7 +109,7 @@ def plug_and_play(
             nonlocal injecting
             attention.active, injecting = (steps - k) / steps < 0.5, (steps - k) / steps < 0.8
             rows = torch.cat([chain[k : k + 1], x, x])
-            _, negative, positive = unet(rows, schedule.timesteps[k - 1], torch.stack([source, empty, prompt])).sample
+            _, negative, positive = unet(rows, schedule.timesteps[k - 1], torch.stack([empty, empty, prompt])).sample
             return (negative + guidance_scale * (positive - negative))[None]
 
         final = descend(chain, schedule, predict)
