@@ -44,8 +44,8 @@ def compare(args: Compare, progress: Progress) -> tuple[str, list[Path]]:
     clock("loading", 0, 1)
     pipe = RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, config=args.model_config)
     clock("loading", 1, 1)
-    size = {"height": args.height, "width": args.width}
-    chain = pipe.invert(list(args.photos), sources, args.num_inference_steps, **size, progress=clock)
+    photos, steps = list(args.photos), args.num_inference_steps
+    chain = pipe.invert(photos, sources, steps, height=args.height, width=args.width, progress=clock)
     task = Task(pipe, chain, prompts, args.num_variations, args.guidance_scale, seeds.tolist())
     drawn = {}
     for name, draw in METHODS.items():

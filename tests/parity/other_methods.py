@@ -62,7 +62,6 @@ def descend(chain: Tensor, schedule: Schedule, predict: Callable[[Tensor, int], 
 def masactrl(
     unet: UNet2DConditionModel,
     chain: Tensor,
-    source: Tensor,
     prompt: Tensor,
     empty: Tensor,
     scheduler_config: dict,
@@ -88,7 +87,6 @@ def masactrl(
 def plug_and_play(
     unet: UNet2DConditionModel,
     chain: Tensor,
-    source: Tensor,
     prompt: Tensor,
     empty: Tensor,
     scheduler_config: dict,
