@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import fields, replace
 from functools import partial
+from typing import TypeVar
 
 import tyro
 from rich.console import Console
@@ -94,6 +95,7 @@ def _in_one_line() -> Iterator[None]:
 
 
 _APPLICATIONS: dict[str, type[Vary]] = {"vary": Vary, "generate": Generate, "edit": Edit, "inpaint": Inpaint}
+_Photos = TypeVar("_Photos", Vary, Compare)
 Command = Vary | Interpolate | Compare | LearnConcept | Info | Reproduce | Warmup | Bench | Demo | Action
 
 
@@ -116,6 +118,7 @@ def _run(command: Command, console: Console) -> None:
     elif isinstance(command, Compare):
         from rival_jax.baselines.run import compare
 
+        command = _with_photo(command, console)
         with shown_on(console) as progress:
             table, files = compare(command, progress)
         print(table, flush=True)
@@ -196,10 +199,7 @@ def _draw(args: Vary, console: Console) -> None:
     """Runs an application and says where its files are."""
     if not args.photos and type(args) is not Vary:
         raise InputError("photos is missing: name the photo, as in rival edit photo.jpg.")
-    if not args.photos:
-        sample, caption = samples.default()
-        _say(console, f"No photo was given: the sample {sample.name} is varied.")
-        args = replace(args, photos=(sample,), prompt=args.prompt or (caption,))
+    args = _with_photo(args, console)
     from rival_jax.progress import shown_on
     from rival_jax.run import run
 
@@ -207,6 +207,15 @@ def _draw(args: Vary, console: Console) -> None:
         record = run(args, progress, partial(_say, console))
     files, noun = record["files"], "variations" if type(args) is Vary else "pictures"
     _say(console, f"{args.out} has {len(files['variations'])} new {noun}, {files['sheet']} and {files['record']}.")
+
+
+def _with_photo(args: _Photos, console: Console) -> _Photos:
+    """Where no photo is given, with the sample and its caption."""
+    if args.photos:
+        return args
+    sample, caption = samples.default()
+    _say(console, f"No photo was given: the sample {sample.name} is varied.")
+    return replace(args, photos=(sample,), prompt=args.prompt or (caption,))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 CELL, GAP, HEADER, FONT = 192, 6, 28, 15  # pixels
-_ROW_NAME = 110  # pixels
+_ROW_NAME = 110  # pixels; more where a name needs it
 _LINES, _LINE = 4, 18  # of a caption, pixels of one
 _LETTERS = 24
 
@@ -43,11 +43,13 @@ def grid(
     count, width_count, height, width, _ = cells.shape
     factor = math.ceil(CELL / min(height, width, CELL))
     height, width = height * factor, width * factor
-    top, left = HEADER if columns else GAP, _ROW_NAME if rows else GAP
+    font = ImageFont.load_default(FONT)
+    widest = max((math.ceil(font.getlength(name)) for name in rows), default=0)
+    top, left = HEADER if columns else GAP, max(_ROW_NAME, widest + 2 * GAP) if rows else GAP
     step_x, step_y = width + GAP, height + GAP + (_LINES * _LINE if captions else 0)
 
     sheet = Image.new("RGB", (left + width_count * step_x, top + count * step_y), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT)
+    draw = ImageDraw.Draw(sheet)
     for number, heading in enumerate(columns):
         draw.text((left + number * step_x + width / 2, top / 2), heading, fill="black", font=font, anchor="mm")
     for number, name in enumerate(rows):

@@ -33,3 +33,12 @@ def test_names_and_captions():
     below = sheet[198 + step : 6 + 2 * step]
     assert below[:, 308:506].min() < 50 and below[:, :308].min() == 255 and below[:, 506:].min() == 255
     assert sheet[198 : 6 + step].min() == 255
+
+
+def test_a_long_name():
+    """Makes room for itself."""
+    cells = np.full((2, 1, 48, 48, 3), 99, np.uint8)
+    short, long = (np.asarray(grid(cells, rows=["first", name])) for name in ("second", "a name of many words"))
+    moved = long.shape[1] - short.shape[1]
+    assert moved > 0 and (long[6:198, 110 + moved : 302 + moved] == 99).all()
+    assert long[290:320, 6:].min() < 50 and (long[:, 110 + moved - 6 : 110 + moved] == 255).all()

@@ -14,15 +14,16 @@ from rival_jax.options import NUM_INFERENCE_STEPS
 
 @dataclass(frozen=True)
 class Compare:
-    """Draw variations of photos by RIVAL and by other methods, side by side, and measure them.
+    """Draw variations of photos by RIVAL and by other methods, side by side, and measure them: text-to-image, img2img,
+    MasaCtrl, Plug-and-Play, and attention to the photo without inversion.
 
     For example: rival compare photo.jpg --source-prompt "a red house" --prompt "a red house in snow" --out out/
     """
 
-    photos: Annotated[Positional[tuple[Path, ...]], arg(metavar="PHOTO [PHOTO ...]", help_behavior_hint="")]
-    """Photos."""
+    photos: Annotated[Positional[tuple[Path, ...]], arg(metavar="[PHOTO ...]", help_behavior_hint="")] = ()
+    """Photos; without one, a sample exemplar that comes with the package."""
     prompt: UseAppendAction[tuple[str, ...]] = ()
-    """What the variations show; once for all photos, or once a photo."""
+    """What the variations show; once for all photos, or once a photo. A sample has its own caption."""
     source_prompt: UseAppendAction[tuple[str, ...]] = ()
     """What the photos show; by default the prompt."""
     num_variations: Annotated[int, arg(aliases=["-n"])] = 4

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rival_jax.alignment import initial_latents
 from rival_jax.chain import Chain
 from rival_jax.codec import decode
 from rival_jax.conditioning import Conditioning
@@ -76,10 +77,19 @@ class Task:
             final = generate((pipe.unet,), pipe.schedule, course, initial, plan, progress=self.progress)
             return np.asarray(decode(pipe.vae, final))
 
+    def untold(self) -> Task:
+        """The same of a chain under the empty prompt. Raises InputError as `RivalPipeline.invert` does."""
+        chain, (height, width) = self.chain, self.chain.pixels.shape[1:3]
+        if not any(chain.source_prompt):
+            return self
+        settings = (chain.num_inference_steps, chain.timestep_convention, height, width)
+        refined = {"fixed_point_steps": chain.fixed_point_steps, "progress": self.progress}
+        return replace(self, chain=self.pipe.invert(chain.pixels, "", *settings, **refined))
+
     def noises(self) -> jax.Array:
-        """Standard normal latents (E, N, h, w, c)."""
-        shape = self.num_variations, *self.chain.latents.shape[2:]
-        return jnp.stack([jax.random.normal(jax.random.key(seed), shape) for seed in self.seeds])
+        """Standard normal latents (E, N, h, w, c), those that text-to-image starts from."""
+        seeds = np.asarray(self.seeds, np.uint32)
+        return initial_latents(self.chain.latents[-1], seeds, initial="random", num_variations=self.num_variations)
 
 
 def text_to_image(task: Task) -> VariationPixels:
@@ -92,7 +102,8 @@ def img2img(task: Task, strength: float = STRENGTH) -> VariationPixels:
 
     `strength` is that share, above 0 and at most 1.
 
-    Raises InputError as `Task.follow` does. Source: SDEdit (https://arxiv.org/abs/2108.01073).
+    Raises InputError as `Task.follow` does.
+    Source: SDEdit (https://arxiv.org/abs/2108.01073). The strength is our choice: of diffusers' pipeline it is 0.8.
     """
     total = task.chain.num_inference_steps
     steps = round(strength * total)
@@ -102,28 +113,32 @@ def img2img(task: Task, strength: float = STRENGTH) -> VariationPixels:
 
 
 def masactrl(task: Task) -> VariationPixels:
-    """From the inverted latents of `task`; after the first steps the decoder's layers read the exemplar's chain in
-    place of their own. One picture each, whatever the seed, (E, 1, H, W, 3) uint8.
+    """From latents of `task` inverted under the empty prompt; after the first steps the decoder's layers read their
+    chain in place of their own. One picture each, whatever the seed, (E, 1, H, W, 3) uint8.
 
     Raises InputError as `Task.follow` does.
-    Source: MasaCtrl (https://arxiv.org/abs/2304.08465), section 3.2; steps from the fifth of 50, layers from the
-    eleventh of 16. Differs: the chain is the inversion's own.
+    Source: MasaCtrl (https://arxiv.org/abs/2304.08465), section 3.2, without its masks; steps from the fifth of 50,
+    layers from the eleventh of 16. Of an empty prompt both halves of guidance have the same source. Differs: its
+    latents are the inversion's at every step, where the authors' code draws them again unless it is told not to.
     """
+    task = task.untold()
     steps, backend = task.chain.num_inference_steps, task.pipe.attention
     first = round(_PLAIN_SHARE * steps)
     later = _layer(task.pipe.unet.config, _MASACTRL_LAYERS)
-    mutual = Stage("replace", "none", 2, backend, later=later)
+    mutual = Stage("replace", "none", 1, backend, later=later)
     return task.follow(_plan((Stage("plain", "none", 0, backend), first), (mutual, steps - first)), _inverted(task))
 
 
 def plug_and_play(task: Task) -> VariationPixels:
-    """From the inverted latents of `task`, with the chain's features and self-attention weights in the decoder's first
-    steps. One picture each, whatever the seed, (E, 1, H, W, 3) uint8.
+    """From latents of `task` inverted under the empty prompt, with their chain's features and self-attention weights in
+    the decoder's first steps. One picture each, whatever the seed, (E, 1, H, W, 3) uint8.
 
     Raises InputError as `Task.follow` does.
-    Source: Plug-and-Play (https://arxiv.org/abs/2211.12572), section 4; weights in half of the steps, features in 80 %.
-    Differs: the chain is the inversion's own.
+    Source: Plug-and-Play (https://arxiv.org/abs/2211.12572), section 4; weights of the decoder's blocks 4 to 11 in half
+    of the steps, features of its block 4 in 80 %. Differs: the chain has as many steps as the generation, where the
+    authors' has 1000; the negative prompt is empty.
     """
+    task = task.untold()
     steps, backend = task.chain.num_inference_steps, task.pipe.attention
     weighed, injected = round(_WEIGHTS_SHARE * steps), round(_FEATURES_SHARE * steps)
     later = _layer(task.pipe.unet.config, _PNP_LAYERS)
@@ -136,12 +151,12 @@ def plug_and_play(task: Task) -> VariationPixels:
 
 
 def noised_reference(task: Task) -> VariationPixels:
-    """Attention to the exemplars of `task` at every step, noised instead of inverted, and nothing aligned.
+    """RIVAL's attention alone, to the exemplars of `task` noised instead of inverted: from plain noise, with nothing
+    aligned, (E, N, H, W, 3) uint8.
 
-    Pictures (E, N, H, W, 3) uint8.
-
-    Raises InputError as `RivalPipeline.vary` does.
-    Source: "reference-only" (https://github.com/Mikubill/sd-webui-controlnet/discussions/1236).
+    One noise for all steps. Raises InputError as `RivalPipeline.vary` does.
+    Source: "reference-only" (https://github.com/Mikubill/sd-webui-controlnet/discussions/1236). Differs: that reads the
+    exemplar beside the picture itself from the first step on, RIVAL the exemplar alone there, which measured nearer.
     """
     latents = jnp.asarray(task.chain.latents)
     levels = jnp.asarray(task.pipe.schedule.levels(len(latents) - 1))[:, None, None, None, None]

@@ -12,15 +12,15 @@ import numpy as np
 from rival_jax import checks, outputs, record
 from rival_jax.baselines.arguments import Compare
 from rival_jax.baselines.methods import METHODS, Task
+from rival_jax.baselines.table import MEASURES, markdown
 from rival_jax.errors import InputError
 from rival_jax.evidence.scores import measure
 from rival_jax.images import check_images
 from rival_jax.metrics.judge import EMBEDDED, Judge
 from rival_jax.pipeline import RivalPipeline
+from rival_jax.run import Clock
 from rival_jax.sheets import grid
 from rival_jax.steps import Progress
-
-SHOWN = {"palette": "palette distance", "text": "text alignment", "image": "image alignment", "diversity": "diversity"}
 
 
 def compare(args: Compare, progress: Progress) -> tuple[str, list[Path]]:
@@ -40,27 +40,29 @@ def compare(args: Compare, progress: Progress) -> tuple[str, list[Path]]:
     seeds = checks.seeds([args.seed + number for number in range(count)], count)
     judge = Judge.from_pretrained(args.clip or EMBEDDED)
     folder = outputs.prepare_folder(args.out)
-    progress("loading", 0, 1)
+    clock = Clock(progress)
+    clock("loading", 0, 1)
     pipe = RivalPipeline.from_pretrained(args.model, args.dtype, args.attention, config=args.model_config)
-    progress("loading", 1, 1)
-    chain = pipe.invert(
-        list(args.photos), sources, args.num_inference_steps, height=args.height, width=args.width, progress=progress
-    )
+    clock("loading", 1, 1)
+    photos, steps = list(args.photos), args.num_inference_steps
+    chain = pipe.invert(photos, sources, steps, height=args.height, width=args.width, progress=clock)
     task = Task(pipe, chain, prompts, args.num_variations, args.guidance_scale, seeds.tolist())
     drawn = {}
     for name, draw in METHODS.items():
-        drawn[name] = draw(replace(task, progress=lambda _, done, of, name=name: progress(name, done, of)))
+        drawn[name] = draw(replace(task, progress=lambda _, *steps, name=name: clock(name, *steps)))
+        clock.mark(name)
     scores = {name: measure(judge, chain.pixels, prompts, images) for name, images in drawn.items()}
-    table = markdown({name: {key: own[key] for key in SHOWN} for name, own in scores.items()})
+    table = markdown(scores)
     files = [outputs.write_png(folder, "compare-0001.png", sheet(chain.pixels[e], drawn, e)) for e in range(count)]
     files.append(outputs.write_new(folder, "table.md", table.encode()))
     content = {
         "command": "rival compare",
         "arguments": {k: v for k, v in asdict(replace(args, dtype=pipe.dtype)).items() if v is not None},
         "photos": record.files(args.photos),
-        "scores": {name: {key: own[key].tolist() for key in SHOWN} for name, own in scores.items()},
+        "scores": {name: {key: own[key].tolist() for key in MEASURES} for name, own in scores.items()},
         "device": f"{jax.local_device_count()} x {jax.devices()[0].device_kind} ({jax.devices()[0].platform})",
         "versions": record.versions(),
+        "seconds": clock.seconds,
         "files": [file.name for file in files],
     }
     return table, [*files, outputs.write_new(folder, "run.json", record.to_json(content))]
@@ -74,15 +76,6 @@ def sheet(exemplar: np.ndarray, drawn: Mapping[str, np.ndarray], number: int):
         blank = np.full((most - images.shape[1], *exemplar.shape), 255, np.uint8)
         rows.append(np.concatenate([exemplar[None], images[number], blank]))
     return grid(np.stack(rows), ["exemplar", *map(str, range(1, most + 1))], list(drawn))
-
-
-def markdown(scores: Mapping[str, Mapping[str, np.ndarray]]) -> str:
-    """Means over exemplars, a row a method."""
-    lines = [f"| method | {' | '.join(SHOWN.values())} |", "|---" * (1 + len(SHOWN)) + "|"]
-    for name, own in scores.items():
-        cells = ("-" if np.isnan(own[key]).all() else f"{np.mean(own[key]):.3f}" for key in SHOWN)
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
 
 
 def _one_or_each(texts: tuple[str, ...]) -> str | tuple[str, ...]:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from rival_jax.baselines.methods import Task, img2img
 from rival_jax.chain import Chain
-from rival_jax.codec import decode
-from rival_jax.conditioning import Conditioning
-from rival_jax.course import Course
 from rival_jax.evidence.experiment import Experiment
-from rival_jax.generation import generate
 from rival_jax.metrics.recogniser import Recogniser
 from rival_jax.metrics.statistics import interval
-from rival_jax.pipeline import RivalPipeline
-from rival_jax.schedule import mix
-from rival_jax.stages import Stage
-from rival_jax.steps import Progress, silent
+from rival_jax.steps import Progress
 from rival_jax.training import world
 
 _SEED = 4_000_003
@@ -52,27 +44,6 @@ def recoloured(count: int, size: int) -> tuple[np.ndarray, list[str], list[str],
     return np.stack(pictures), sources, targets, np.asarray(wanted)
 
 
-def img2img(
-    pipe: RivalPipeline, chain: Chain, prompts: Sequence[str], strength: float, guidance_scale: float
-) -> np.ndarray:
-    """Pictures (e, H, W, 3) uint8 drawn from the exemplars with `strength` of the noise (SDEdit), nothing attended to.
-
-    Source: https://arxiv.org/abs/2108.01073.
-    """
-    exemplars, steps = len(chain.pixels), round(strength * chain.num_inference_steps)
-    with pipe.precision():
-        size = chain.pixels.shape[1:3]
-        halves = pipe.embed(tuple(prompts), size), pipe.embed(("",) * exemplars, size)
-        latents = jnp.asarray(chain.latents)
-        noise = jax.random.normal(jax.random.key(0), latents[0].shape)
-        start = mix(latents[0], noise, jnp.asarray(pipe.schedule.levels(chain.num_inference_steps)[steps]))
-        guidance = np.full((exemplars, 1), guidance_scale, np.float32)
-        course = Course(latents, Conditioning.stacked(halves * 2), guidance)
-        plan = [(Stage("plain", "none", references=0, backend=pipe.attention), steps)]
-        final = generate((pipe.unet,), pipe.schedule, course, start[:, None], plan, progress=silent)
-        return np.asarray(decode(pipe.vae, final))[:, 0]
-
-
 def structure(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Correlation (n,) of the edge maps of pictures (n, H, W, 3) uint8: 1 where edges are the same."""
 
@@ -101,7 +72,7 @@ def editing(experiment: Experiment, progress: Progress) -> dict[str, dict[str, n
         return pipe.edit(chain(), targets, **more, **options).images[:, 0]
 
     def plain(strength: float) -> np.ndarray:
-        return img2img(pipe, chain(), targets, strength, _GUIDANCE)
+        return img2img(Task(pipe, chain(), targets, 1, _GUIDANCE, range(count)), strength)[:, 0]
 
     settings = {f"edit, {name}": partial(edited, **options) for name, options in _EDITS.items()}
     for negative, against in (("", ""), (sources, ", against the source")):

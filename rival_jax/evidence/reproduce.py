@@ -6,8 +6,9 @@ from pathlib import Path
 
 from rival_jax import checks
 from rival_jax.arguments import Reproduce
+from rival_jax.baselines import table
 from rival_jax.errors import InputError
-from rival_jax.evidence.baselines import baselines, baselines_markdown
+from rival_jax.evidence.baselines import baselines
 from rival_jax.evidence.between_photos import between_photos
 from rival_jax.evidence.concepts import concepts, concepts_markdown
 from rival_jax.evidence.editing import editing, editing_markdown
@@ -69,7 +70,7 @@ def reproduce(args: Reproduce, progress: Progress) -> tuple[str, list[Path]]:
             drawn = f"{args.exemplars} drawings of the world, of which one colour is changed, {networks}.\n\n"
             tables.append(drawn + editing_markdown(editing(experiment, progress)))
         elif name == "baselines":
-            tables.append(conditions + "\n\n" + baselines_markdown(baselines(experiment, progress)))
+            tables.append(conditions + "\n\n" + table.markdown(baselines(experiment, progress)))
         elif name == "concepts":
             tables.append(f"Means over concepts, {networks}.\n\n" + concepts_markdown(concepts(experiment, progress)))
         elif name == "interpolation":

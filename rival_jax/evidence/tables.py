@@ -8,7 +8,7 @@ import numpy as np
 
 from rival_jax.evidence.scores import MEASURES
 from rival_jax.evidence.settings import Setting
-from rival_jax.metrics.statistics import interval
+from rival_jax.metrics.statistics import FEWEST, interval
 
 UNITS = {"VAE": ".1f", "inversion": ".1f", "object recognised": ".1%", "colour recognised": ".1%", "KID x 1000": ".1f"}
 """How a kind of figure is written; decibels, shares, and the kernel distance."""
@@ -20,9 +20,6 @@ WANTED = {
     "object recognised, made": 0.85,
     "colour recognised, made": 0.95,
 }
-
-_FEWEST = 5
-"""Exemplars for which an interval is given."""
 
 Results = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -69,7 +66,7 @@ def quality_markdown(figures: Mapping[str, float]) -> str:
 def _cell(values: np.ndarray, base: np.ndarray) -> str:
     """A mean, and the interval of its difference where there are enough exemplars to speak of one."""
     mean = f"{values.mean():.3f}" if np.isfinite(values).all() else "-"
-    if values.size < _FEWEST or (values == base).all() or mean == "-":
+    if values.size < FEWEST or (values == base).all() or mean == "-":
         return mean
     low, high = interval(values - base)
     clear = "*" if low > 0 or high < 0 else ""

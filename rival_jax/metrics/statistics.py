@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+FEWEST = 5
+"""Exemplars for which an interval is given."""
+
 
 def interval(values: np.ndarray, *, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> tuple[float, float]:
     """The bootstrap percentile interval (low, high) of a mean over exemplars.

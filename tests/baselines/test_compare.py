@@ -10,6 +10,7 @@ from PIL import Image
 from rival_jax import RivalPipeline
 from rival_jax.baselines.methods import METHODS
 from rival_jax.baselines.run import sheet
+from rival_jax.baselines.table import MEASURES, markdown
 
 
 @pytest.fixture
@@ -24,14 +25,41 @@ def test_two_photos(use_pipe, tmp_path):
     assert result.code == 0, result.err
     assert result.err.splitlines()[-1] == "out has compare-0001.png, compare-0002.png, table.md, run.json."
     lines = result.out.strip().splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:]] == list(METHODS)
+    assert [line.split("|")[1].strip() for line in lines[2:-2]] == list(METHODS)
     assert (tmp_path / "out/table.md").read_text().strip() == result.out.strip()
-    scores = json.loads((tmp_path / "out/run.json").read_text())["scores"]
+    record = json.loads((tmp_path / "out/run.json").read_text())
+    scores = record["scores"]
+    assert record["seconds"].keys() == {"loading", "inversion", *METHODS}
     means = [f"{np.mean(scores['RIVAL'][key]):.3f}" for key in ("palette", "text", "image", "diversity")]
     assert lines[2] == f"| RIVAL | {' | '.join(means)} |"
     assert lines[2 + list(METHODS).index("MasaCtrl")].endswith("| - |")
+    assert "[" not in result.out  # of two photos there are no intervals
     with Image.open(tmp_path / "out/compare-0001.png") as picture:
         assert picture.size[1] > len(METHODS) * 192
+
+
+def test_the_sample(use_pipe, tmp_path):
+    """Without a photo; and one alone is measured without a warning."""
+    result = rival("compare", "-n", 2, "--num-inference-steps", 2)
+    assert result.code == 0, result.err
+    assert "No photo was given: the sample butterfly-red-room.png is varied." in result.err
+    assert "warning: invalid" not in result.err
+    assert json.loads((tmp_path / "out/run.json").read_text())["arguments"]["prompt"] == ["a butterfly"]
+
+
+def test_the_table():
+    """Intervals are of paired differences to the first row, from five exemplars on; where it is beaten there is a *."""
+    base = {key: np.arange(5.0) for key in MEASURES}
+    worse, better = ({key: base[key] + side * sign for key, (_, sign) in MEASURES.items()} for side in (-1, 1))
+    one_picture = base | {"diversity": np.full(5, np.nan)}
+    results = {"ours": base, "worse": worse, "better": better, "alone": one_picture}
+    rows = [line.strip("| ").split(" | ") for line in markdown(results).splitlines()[2:6]]
+    assert rows[0] == ["ours", *["2.000"] * 4]
+    assert rows[1] == ["worse", "3.000 [+1.000, +1.000]", *["1.000 [-1.000, -1.000]"] * 3]
+    assert rows[2] == ["better", "1.000 [-1.000, -1.000]*", *["3.000 [+1.000, +1.000]*"] * 3]
+    assert rows[3][-1] == "-"
+    few = {name: {key: values[:4] for key, values in own.items()} for name, own in results.items()}
+    assert "[" not in markdown(few)
 
 
 def test_the_sheet():

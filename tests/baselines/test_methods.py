@@ -1,5 +1,7 @@
 """Other ways to draw: what their attention reads, what they share with RIVAL, and what one picture is to itself."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,8 +104,20 @@ def test_little_noise_is_the_photo(task):
     assert little < much
 
 
+def test_noise_of_its_own(task):
+    """A variation's noise is its seed's and its index's: more variations, or others' seeds, change none."""
+    more = img2img(replace(task, num_variations=3))
+    np.testing.assert_array_equal(more[:, :2], img2img(task))
+    other = img2img(replace(task, seeds=[1, 5]))
+    np.testing.assert_array_equal(other[0], img2img(task)[0])
+    assert (other[1] != img2img(task)[1]).any()
+
+
 @pytest.mark.parametrize("draw", [masactrl, plug_and_play])
-def test_one_picture_whatever_the_seed(draw, pipe, chain):
+def test_one_picture_whatever_the_seed(draw, pipe, chain, photos):
+    """And whatever the chain was told."""
     one, other = (draw(Task(pipe, chain, ["a red car", "grass"], 3, 3.0, seeds)) for seeds in ([1, 2], [8, 9]))
     np.testing.assert_array_equal(one, other)
+    untold = pipe.invert(photos, "", chain.num_inference_steps)
+    np.testing.assert_array_equal(one, draw(Task(pipe, untold, ["a red car", "grass"], 3, 3.0, [1, 2])))
     assert one.shape[1] == 1
