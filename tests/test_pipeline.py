@@ -97,7 +97,7 @@ def test_guidance_of_each_its_own(pipe, chain, scales, align):
         np.testing.assert_array_equal(own[e, n], alone[e, n])
 
 
-@pytest.mark.parametrize(("exemplars", "variations"), [(3, 1), (1, 3)])
+@pytest.mark.parametrize(("exemplars", "variations"), [(3, 1), pytest.param(1, 3, marks=pytest.mark.slow)])
 def test_guidance_over_two_devices_of_which_one_has_less(pipe, photos, exemplars, variations):
     """Three exemplars, or three variations, are filled up to four."""
     chain = pipe.invert(np.concatenate([photos, 255 - photos])[:exemplars], "a house", STEPS)

@@ -69,6 +69,7 @@ def test_programs_are_kept_for_later_starts(kept, checkpoint, photos):
     assert counts[1]["misses"] == counts[0]["misses"] and counts[1]["hits"] > counts[0]["hits"] + 5
 
 
+@pytest.mark.slow
 def test_the_command(kept, checkpoint, monkeypatch):
     (result := rival("warmup", "--model", checkpoint, "-n", 2, "--photos", 2, "--dtype", "float32"))
     assert result.code == 0 and f"Compiled programs are in {kept}." in result.err and any(kept.iterdir())

@@ -38,6 +38,7 @@ def test_two_photos(use_pipe, tmp_path):
         assert picture.size[1] > len(METHODS) * 192
 
 
+@pytest.mark.slow
 def test_the_sample(use_pipe, tmp_path):
     """Without a photo; and one alone is measured without a warning."""
     result = rival("compare", "-n", 2, "--num-inference-steps", 2)

@@ -40,6 +40,7 @@ def test_from_prompt_to_prompt(use_pipe, pipe, tmp_path):
         assert moving.n_frames == 4 and moving.size == (16, 16)
 
 
+@pytest.mark.slow
 def test_from_photo_to_photo(use_pipe, pipe, tmp_path):
     photos = [save_photo(tmp_path / f"{seed}.png", seed, (16, 16)) for seed in (0, 1)]
     result = rival("interpolate", *photos, *ENDS, *SHORT, "--t-early", 600)

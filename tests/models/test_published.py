@@ -60,6 +60,7 @@ def test_published_parameter_counts(network, config, parameters):
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype(jnp.bfloat16)}
 
 
+@pytest.mark.slow
 def test_a_step_of_sdxl_at_full_size():
     """By shapes alone: a reference and two variations of 832 x 1216 pixels, 70 layers of self-attention."""
     config = UNetConfig.from_dict(SDXL)

@@ -16,14 +16,8 @@ pytestmark = pytest.mark.parity
 LIMIT = 1e-4
 
 
-@pytest.mark.parametrize(
-    ("variant", "reference"),
-    [
-        pytest.param("authors", "paired", marks=pytest.mark.slow),
-        ("eager", "shared"),
-        pytest.param("compiled", "shared", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("variant", "reference"), [("authors", "paired"), ("eager", "shared"), ("compiled", "shared")])
 def test_the_same_latents(variant, reference, tmp_path, record_property):
     """ "compiled" is the graph that torch captures, which has no breaks."""
     pipe = RivalPipeline.from_pretrained("tiny", "float32")

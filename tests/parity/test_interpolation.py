@@ -102,7 +102,7 @@ def test_guided(load: Load, name: str) -> None:
     check(f"{name} guided", out.latents, theirs)
 
 
-@pytest.fixture(scope="module", params=["global", "plus"])
+@pytest.fixture(scope="module", params=["global", pytest.param("plus", marks=pytest.mark.slow)])
 def shown(request: pytest.FixtureRequest, load: Load, encoder, tmp_path_factory: pytest.TempPathFactory) -> tuple:  # noqa: F811
     """An IP-Adapter of the pipeline's model, and a function that makes what the oracle is shown."""
     pipe, unet, _, _ = load("sd")
