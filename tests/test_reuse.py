@@ -58,7 +58,10 @@ def test_text_time_and_the_part_before_prompts(pipe, inputs, references, keep_ow
     assert relative(once(pipe.unet), anew(pipe.unet)) <= 1e-5
 
 
-@pytest.mark.parametrize("options", [{}, {"attention_start": 700}, {"align": "noise", "t_early": 0}, {"align": "none"}])
+_SLOW = [pytest.param(options, marks=pytest.mark.slow) for options in ({"attention_start": 700}, {"align": "none"})]
+
+
+@pytest.mark.parametrize("options", [{}, {"align": "noise", "t_early": 0}, *_SLOW])
 def test_a_kept_reference_is_exact_under_the_current_convention(pipe, photos, options):
     current = {"num_inference_steps": 4, "timestep_convention": "current"} | OPTIONS | options
     plain, kept = (pipe.vary(photos, "a car", cache_reference=kept, **current) for kept in (False, True))

@@ -124,6 +124,7 @@ def test_what_compiles_while_weights_load_is_a_hint(checkpoint, tmp_path, monkey
     assert result.code == 0 and tried[0]["num_variations"] == 1 and "seed" not in tried[0]
 
 
+@pytest.mark.slow
 def test_cache_reference_is_stated_beforehand(checkpoint, tmp_path):
     flags = ("--prompt", "a car", "--model", checkpoint, "-n", 1, "--num-inference-steps", 4, "--dtype", "float32")
     result = rival("vary", save_photo(tmp_path / "a.png"), *flags, "--cache-reference")

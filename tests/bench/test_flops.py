@@ -53,6 +53,7 @@ def sd15():
     return StableDiffusion(unet=unet, vae=vae, conditioner=Conditioner((TextReader(unet, text),)), **rest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["replace", "concat"])
 def test_a_step_against_the_compiler_at_the_size_of_stable_diffusion(sd15, attention):
     """Two variations and the reference, 512 pixels, as lowered; padding taps are left out on both sides."""

@@ -52,6 +52,7 @@ def test_from_photo_to_photo(use_pipe, pipe, tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "out/frame-0002.png"), wanted.images[0, 1])
 
 
+@pytest.mark.slow
 def test_an_edited_photo(use_pipe, tmp_path):
     photo = save_photo(tmp_path / "a.png", 0, (16, 16))
     result = rival("interpolate", photo, *ENDS, *SHORT, "--prompt-to-prompt")

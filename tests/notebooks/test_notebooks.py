@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ("first_variations", "augment_a_dataset", "how_rival_works")
-FIELDS = {"STEPS": 5, "FRAMES": 3}
+FIELDS = {"STEPS": 4, "FRAMES": 3}
 """Of the forms, filled in as a user would, so that it is quicker."""
 SAID = {
     "first_variations": [

@@ -29,7 +29,7 @@ TEXT = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 PROMPTS = ["a red house", "on grass"]
 
 
-@pytest.fixture(scope="module", params=["sd1_like", "sd2_like"])
+@pytest.fixture(scope="module", params=["sd1_like", pytest.param("sd2_like", marks=pytest.mark.slow)])
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_checkpoint(request.param, tmp_path_factory.mktemp(request.param))
 

@@ -79,7 +79,7 @@ SCENARIOS = [
 magnifies rounding a hundredfold there: torch in float32 is 1e-4 from torch in float64."""
 
 
-_QUICK = ("variation", "current convention")
+_QUICK = ("variation",)
 """The others are shown on smaller networks by the tests of applications and of kinds, and by the goldens."""
 
 

@@ -236,6 +236,7 @@ def test_without_a_config_and_without_the_hub(sd1, tmp_path, monkeypatch):
     refused(sd1, tmp_path, None, r"holds weights only, .* from the hub: give config \(--model-config\), a directory")
 
 
+@pytest.mark.slow
 def test_the_command(model, checkpoint, tmp_path):
     file = tmp_path / "m.safetensors"
     save_file(together(networks(model.tensors)), file)
