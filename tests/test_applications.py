@@ -132,7 +132,6 @@ def use_pipe(pipe, monkeypatch):
     monkeypatch.setattr(RivalPipeline, "from_pretrained", lambda *_, **__: pipe)
 
 
-@pytest.mark.slow
 def test_inpaint_on_the_command_line(use_pipe, tmp_path):
     """A picture at the model's size and one at the photo's, whose pixels outside the mask are the photo's."""
     photo, mask = save_photo(tmp_path / "photo.png", size=(40, 24)), np.zeros((24, 40), np.uint8)
@@ -161,7 +160,6 @@ def test_inpaint_on_the_command_line(use_pipe, tmp_path):
             assert one.read_bytes() == other.read_bytes()
 
 
-@pytest.mark.slow
 def test_the_photo_s_own_edges_on_the_command_line(use_pipe, tmp_path):
     """Of a photo of another aspect than the pictures'; and a control image too many is met before the model."""
     photo, net = save_photo(tmp_path / "photo.png", size=(40, 24)), tmp_path / "net"

@@ -14,6 +14,9 @@ from rival_jax.weights import locate
 
 pytestmark = pytest.mark.documentation
 SLOW = [page for page in PAGES if any("slow" in block.words for block in blocks(page))]
+_LONG = ("applications.md", "interpolation.md", "baselines.md")
+"""Each method and application compiles programs of its own."""
+EACH = [pytest.param(page, marks=[pytest.mark.slow] * (page.name in _LONG)) for page in PAGES]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def run(page, shell, folder, slow):
             exec(compile(block.text, place, "exec"), names)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", EACH, ids=lambda page: page.name)
 def test_page(page, shell, hub, tmp_path):
     run(page, shell, tmp_path, slow=False)
 

@@ -40,7 +40,6 @@ def test_from_prompt_to_prompt(use_pipe, pipe, tmp_path):
         assert moving.n_frames == 4 and moving.size == (16, 16)
 
 
-@pytest.mark.slow
 def test_from_photo_to_photo(use_pipe, pipe, tmp_path):
     photos = [save_photo(tmp_path / f"{seed}.png", seed, (16, 16)) for seed in (0, 1)]
     result = rival("interpolate", *photos, *ENDS, *SHORT, "--t-early", 600)
@@ -52,7 +51,6 @@ def test_from_photo_to_photo(use_pipe, pipe, tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "out/frame-0002.png"), wanted.images[0, 1])
 
 
-@pytest.mark.slow
 def test_an_edited_photo(use_pipe, tmp_path):
     photo = save_photo(tmp_path / "a.png", 0, (16, 16))
     result = rival("interpolate", photo, *ENDS, *SHORT, "--prompt-to-prompt")

@@ -124,7 +124,7 @@ def test_img2img(check, task, directory, oracle, chain, monkeypatch) -> None:
     check(methods.img2img, np.stack(expected))
 
 
-@pytest.mark.parametrize("name", ["masactrl", "plug_and_play"])
+@pytest.mark.parametrize("name", ["masactrl", pytest.param("plug_and_play", marks=pytest.mark.slow)])
 def test_attention_of_the_source(check, task, oracle, name: str) -> None:
     """Of chains under the empty prompt, whatever ours was told; one picture, whatever the number of variations."""
     draw, empty, found = getattr(other_methods, name), oracle.embed(""), []
