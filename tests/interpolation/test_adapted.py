@@ -10,7 +10,7 @@ from rival_jax.ip_adapter import IPAdapter
 T, STEPS = [0.0, 0.4, 1.0], 4
 
 
-@pytest.fixture(scope="module", params=["global", "plus"])
+@pytest.fixture(scope="module", params=["global", pytest.param("plus", marks=pytest.mark.slow)])
 def adapter(request, pipe, tmp_path_factory):
     file = write_adapter(tmp_path_factory.mktemp(request.param), request.param)
     return IPAdapter.from_pretrained(file, pipe.unet.config, dtype="float32")
