@@ -1,7 +1,8 @@
 """Training-free variation of real images with Stable Diffusion, in JAX."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rival_jax.lazily import importing
 
 if TYPE_CHECKING:
     from rival_jax.chain import Chain
@@ -41,9 +42,5 @@ _HOMES = {
     "Variations": "variations",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """The public names, imported when they are first asked for: `rival --help` need not wait for JAX."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = importing(__name__, _HOMES)
+"""The public names, imported when they are first asked for: `rival --help` need not wait for JAX."""

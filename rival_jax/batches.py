@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import jax
 
+from rival_jax.errors import is_out_of_memory
+
 T = TypeVar("T")
 
 _SHARE = 0.9
@@ -104,7 +106,7 @@ def in_batches(run: Callable[[Batch], T], exemplars: int, variations: int, size:
         try:
             rows.setdefault(es.start, []).append(run(Batch(es, ns, size, done, done + len(left))))
         except jax.errors.JaxRuntimeError as error:
-            if halved or size == (1, 1) or "RESOURCE_EXHAUSTED" not in str(error):
+            if halved or size == (1, 1) or not is_out_of_memory(error):
                 raise
             halved = True
             size = (-(-size[0] // 2), size[1]) if size[0] > 1 else (1, -(-size[1] // 2))

@@ -12,8 +12,9 @@ and beside it: `tally` (how far it is), `again` (what failed), `pages/` (the gal
 Ray's driver import no JAX.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rival_jax.lazily import importing
 
 if TYPE_CHECKING:
     from rival_jax.jobs.again import retry
@@ -78,9 +79,5 @@ _HOMES = {
     "status": "tally",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """The public names, imported when they are first asked for: planning needs no JAX."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = importing(__name__, _HOMES)
+"""The public names, imported when they are first asked for: planning needs no JAX."""

@@ -1,7 +1,8 @@
 """Measures of pictures: Appendix E of RIVAL, and what else tells a good variation from a bad one."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rival_jax.lazily import importing
 
 if TYPE_CHECKING:
     from rival_jax.metrics.features import kid
@@ -23,9 +24,5 @@ _HOMES = {
     "sequence_scores": "sequences",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """The public names, imported when they are first asked for: networks read pictures with no measure at hand."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = importing(__name__, _HOMES)
+"""The public names, imported when they are first asked for: networks read pictures with no measure at hand."""
