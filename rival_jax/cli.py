@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     try:
         with _in_one_line():
-            command = _parse(arguments)
+            command = command_of(arguments)
         _run(command, console)
     except InputError as error:
         sys.exit(_fail(console, str(error), 2))
@@ -162,7 +162,7 @@ def _run(command: Command, console: Console) -> None:
         _say(console, f"{command.out} has {', '.join(file.name for file in files)}.")
 
 
-def _parse(arguments: list[str]) -> Command:
+def command_of(arguments: list[str]) -> Command:
     """The command with its arguments: defaults, then the config file, then flags."""
     description = "Training-free variation of real photos with Stable Diffusion (RIVAL), in JAX."
     description += " `rival --version` says which release this is."

@@ -1,6 +1,7 @@
 """Strict numerics, runtime type checks and two devices for every test."""
 
 import os
+import shutil
 import sys
 from importlib.metadata import version
 
@@ -67,6 +68,18 @@ def photos():
 def chain(pipe, photos):
     """The pictures' chain of 4 steps: timesteps 1, 251, 501, 751, of which only the last is above the boundaries."""
     return pipe.invert(photos, ["a red house", "a blue car"], num_inference_steps=4)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser without a window."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
+    if (program := shutil.which("chromium")) is None:
+        pytest.skip("needs a chromium: apt-get install chromium")
+    with api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

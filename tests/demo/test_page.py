@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,12 +15,9 @@ RUN = 120_000  # milliseconds that one run may take, with compiling
 
 
 @pytest.fixture
-def page(tmp_path):
+def page(chromium, tmp_path):
     """The page of a demo that runs in its own process; nothing in it may go wrong, nor anything else be asked."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
     pytest.importorskip("gradio", reason="needs pip install 'rival-jax[demo]'")
-    if (program := shutil.which("chromium")) is None:
-        pytest.skip("needs a chromium: apt-get install chromium")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -30,13 +26,11 @@ def page(tmp_path):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
         try:
             assert any(f"http://{address}/" in line for line in server.stderr)
-            with api.sync_playwright() as play:
-                browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
-                page, asked = browser.new_page(), []
-                page.on("request", lambda request: asked.append(request.url))
-                page.goto(f"http://{address}/")
-                yield page
-                browser.close()
+            page, asked = chromium.new_page(), []
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(f"http://{address}/")
+            yield page
+            page.close()
         finally:
             server.terminate()
         assert server.stderr.read() == ""

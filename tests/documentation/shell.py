@@ -24,9 +24,9 @@ sys.exit(code)
 """
 _STAND_INS = {
     # an array's tasks, one after the other
-    "sbatch": """range=$(sed -n 's/^#SBATCH --array=//p' "$1")
+    "sbatch": """[ "$1" = --wait ] && range=$(sed -n 's/^#SBATCH --array=//p' "$2")
         for task in $(seq "${range%-*}" "${range#*-}"); do
-            SLURM_ARRAY_TASK_ID=$task SLURM_ARRAY_TASK_COUNT=$((${range#*-} + 1)) bash -eu "$1"
+            SLURM_ARRAY_TASK_ID=$task SLURM_ARRAY_TASK_COUNT=$((${range#*-} + 1)) bash -eu "$2"
         done""",
     "srun": 'exec "$@"',
     # what `ssh --command` runs, on two hosts of a slice

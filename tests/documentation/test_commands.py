@@ -52,9 +52,7 @@ def test_page(page, shell, hub, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if any("slow" in b.words for b in blocks(page))], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", SLOW, ids=lambda page: page.name)
 def test_slow_blocks(page, shell, hub, tmp_path):
     run(page, shell, tmp_path, slow=True)
 

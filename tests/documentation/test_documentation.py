@@ -8,7 +8,7 @@ import pytest
 from pages import PAGES, ROOT, anchors, blocks, links, spans
 from workspace import furnish
 
-from rival_jax.cli import _parse
+from rival_jax.cli import command_of
 
 NAMED = {page.name: page for page in PAGES}
 EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -73,10 +73,10 @@ def _check(arguments):
     """They parse; of a command's name alone it is enough that there is one."""
     if re.fullmatch(r"[a-z-]+|augment \w+", " ".join(arguments)):
         with pytest.raises(SystemExit) as end:
-            _parse([*arguments, "--help"])
+            command_of([*arguments, "--help"])
         assert end.value.code == 0, arguments
     else:
-        _parse(["photo.jpg" if word == "PHOTO" else word for word in arguments])
+        command_of(["photo.jpg" if word == "PHOTO" else word for word in arguments])
 
 
 @EACH
@@ -95,17 +95,11 @@ def test_commands_in_sentences(page, folder, monkeypatch):
                 assert set(names.split(",")) <= extras.keys(), f"{page.name}: {span}"
 
 
-def test_commands_in_blocks(folder, monkeypatch):
+@EACH
+def test_commands_in_blocks(page, folder, monkeypatch):
     """They parse, also those that only the slow tests run; but for variables and files that an earlier one writes."""
     monkeypatch.chdir(folder)
-    for page in PAGES:
-        for block in blocks(page):
-            if block.language == "bash":
-                for line in block.text.replace("\\\n", " ").splitlines():
-                    if (
-                        line.startswith("rival ")
-                        and "$" not in line
-                        and "run.json" not in line
-                        and "augmented/" not in line
-                    ):
-                        _check(shlex.split(line, comments=True)[1:])
+    shown = "\n".join(block.text for block in blocks(page) if block.language == "bash")
+    for line in shown.replace("\\\n", " ").splitlines():
+        if line.startswith("rival ") and not re.search(r"\$|run\.json|augmented/", line):
+            _check(shlex.split(line, comments=True)[1:])

@@ -1,7 +1,5 @@
 """The gallery in a browser, from disk and by keys alone."""
 
-import shutil
-
 import pytest
 from made import row_of
 from PIL import Image
@@ -12,17 +10,8 @@ from rival_jax.jobs.sample import Sample
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
-    if (program := shutil.which("chromium")) is None:
-        pytest.skip("needs a chromium: apt-get install chromium")
-    with api.sync_playwright() as play:
-        yield play.chromium.launch(executable_path=program, args=["--no-sandbox"])
-
-
 @pytest.fixture
-def page(browser, tmp_path):
+def page(chromium, tmp_path):
     """The page of three exemplars with two pictures each, of which the last one's second was filtered."""
     entries = []
     for number, label in enumerate(("cat", "dog", "cat")):
@@ -34,7 +23,7 @@ def page(browser, tmp_path):
         pictures = [(row, image if row.status == "success" else None) for row in rows]
         entries.append(Entry(sample.id, label, f"a {label}", image, pictures))
     path = write_gallery(tmp_path, "A job", [("model", "tiny")], entries)
-    page, errors = browser.new_page(), []
+    page, errors = chromium.new_page(), []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(path.as_uri())
@@ -93,13 +82,13 @@ def test_a_line_of_the_table_leads_to_its_picture(page):
     assert "It is no cat." in page.locator("#details").inner_text()
 
 
-def test_the_large_view_has_the_picture_itself_where_it_lies_beside(browser, tmp_path):
+def test_the_large_view_has_the_picture_itself_where_it_lies_beside(chromium, tmp_path):
     sample = Sample("0.png", {}, None, None)
     (tmp_path / "data").mkdir()
     Image.new("RGB", (600, 300)).save(tmp_path / "data" / "a b#?.png")
     rows = [row_of(sample, 0, file_name="a b#?.png"), row_of(sample, 1, file_name="gone.png")]
     pictures = [(row, Image.new("RGB", (600, 300))) for row in rows]
-    page = browser.new_page()
+    page = chromium.new_page()
     page.goto(write_gallery(tmp_path, "A job", [], [Entry("0.png", None, "", None, pictures)]).as_uri())
     for place, width in enumerate((600, 320)):
         page.locator(f"#p0-{place}").click()

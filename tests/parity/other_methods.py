@@ -64,12 +64,11 @@ def masactrl(
     chain: Tensor,
     prompt: Tensor,
     empty: Tensor,
-    scheduler_config: dict,
+    schedule: Schedule,
     guidance_scale: float,
 ) -> Tensor:
     """Keys and values of layers from 10 on are the source's own half's, from the step after 4 of 50 on."""
     steps = len(chain) - 1
-    schedule = Schedule.read(scheduler_config, steps)
     with taking(unet, "kv", DECODER_FROM_LAYER_10) as attention:
 
         def predict(x: Tensor, k: int) -> Tensor:
@@ -89,12 +88,11 @@ def plug_and_play(
     chain: Tensor,
     prompt: Tensor,
     empty: Tensor,
-    scheduler_config: dict,
+    schedule: Schedule,
     guidance_scale: float,
 ) -> Tensor:
     """The source's queries and keys in decoder blocks 4 to 11 for half of the steps, its block 4 features for 80 %."""
     steps = len(chain) - 1
-    schedule = Schedule.read(scheduler_config, steps)
     injecting = False
 
     def inject(_module, _arguments, features: Tensor) -> Tensor:
