@@ -160,6 +160,7 @@ def test_inpaint_on_the_command_line(use_pipe, tmp_path):
             assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_photo_s_own_edges_on_the_command_line(use_pipe, tmp_path):
     """Of a photo of another aspect than the pictures'; and a control image too many is met before the model."""
     photo, net = save_photo(tmp_path / "photo.png", size=(40, 24)), tmp_path / "net"

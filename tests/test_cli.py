@@ -220,6 +220,7 @@ def test_control_c_in_a_process(checkpoint, tmp_path):
     assert process.returncode == 130 and time.monotonic() - start < 60 and os.listdir("out") == []
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes(checkpoint, tmp_path):
     """The whole command as a user runs it, and `--config run.json` in a later process."""
     photo = save_photo(tmp_path / "a.png")

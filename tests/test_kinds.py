@@ -76,6 +76,7 @@ def test_an_empty_prompt_is_zeros(pipe, sdxl, tmp_path):
     assert RivalPipeline.from_pretrained(other, "float32").embed(("",), (16, 16)).tokens.any()
 
 
+@pytest.mark.slow
 def test_a_wide_picture(pipe, photos):
     """Sides are multiples of what the model needs, not squares."""
     out = pipe.vary(photos, "a car", num_inference_steps=2, height=16, width=24, negative_prompt="blue")

@@ -39,6 +39,7 @@ def test_null_text_leads_back_under_guidance(tiny, inverted):
     assert loss(tiny, found, guidance_scale=7.0) < 0.3 * loss(tiny, inverted, guidance_scale=7.0)
 
 
+@pytest.mark.slow
 def test_an_exemplar_s_embeddings_do_not_depend_on_others(pipe, photos, chain):
     """Nor on how many inner steps another one takes."""
     alone = pipe.optimise_null_text(pipe.invert(photos[:1], chain.source_prompt[0], 4), 7.0, 3)

@@ -151,7 +151,7 @@ def test_37_nothing_is_compiled_again(draw, compilations):
     assert compilations() == before
 
 
-@pytest.mark.parametrize("choice", ["explore", "search"])
+@pytest.mark.parametrize("choice", [pytest.param("explore", marks=pytest.mark.slow), "search"])
 def test_choices(pipe, choice):
     """Frames are those of their coefficients, which rise from one end to the other."""
     settings = {"num_inference_steps": 2, "warmup_ratio": 1.0, "seed": [1, 2]}

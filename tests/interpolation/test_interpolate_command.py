@@ -51,12 +51,14 @@ def test_from_photo_to_photo(use_pipe, pipe, tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "out/frame-0002.png"), wanted.images[0, 1])
 
 
+@pytest.mark.slow
 def test_an_edited_photo(use_pipe, tmp_path):
     photo = save_photo(tmp_path / "a.png", 0, (16, 16))
     result = rival("interpolate", photo, *ENDS, *SHORT, "--prompt-to-prompt")
     assert result.code == 0, result.err
 
 
+@pytest.mark.slow
 def test_pictures_as_conditions(use_pipe, pipe, tmp_path):
     photos = [save_photo(tmp_path / f"{seed}.png", seed, (16, 16)) for seed in (0, 1)]
     shown = ("--image-start", photos[0], "--image-end", photos[1], "--ip-adapter", write_adapter(tmp_path, "global"))

@@ -108,6 +108,7 @@ def test_bad_input(pipe, chain):
         pipe.interpolate("", "a red car", 3, prompt_to_prompt=True)
 
 
+@pytest.mark.slow
 def test_null_text_of_the_start_is_the_ends_too(pipe, chain):
     null = np.random.default_rng(0).standard_normal((4, 2, *pipe.text_shape)).astype(np.float32)
     settings = SETTINGS | {"prompt_to_prompt": True}

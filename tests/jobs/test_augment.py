@@ -22,6 +22,7 @@ def file(checkpoint, pipe, tmp_path, monkeypatch):
     return tmp_path / "job.json"
 
 
+@pytest.mark.slow
 def test_all_actions(file, tmp_path):
     said = rival("augment", "plan", file)
     assert said.code == 0 and "samples   3, of which 3 were looked at" in said.out, said.err

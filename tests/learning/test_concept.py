@@ -60,6 +60,7 @@ def test_dreambooth(pipe, photos, tmp_path):
     assert learnt.schedule == pipe.schedule
 
 
+@pytest.mark.slow
 def test_learning_lowers_the_loss(pipe, photos, tmp_path):
     """Of one photo, which is soon known by heart."""
     learn_concept(pipe, photos[:1], tmp_path, method="lora", rank=8, num_steps=200, batch_size=4, learning_rate=0.01)

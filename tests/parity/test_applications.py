@@ -90,6 +90,7 @@ def test_dpm_solver(pipe, oracle, chain) -> None:
     check(pipe.vary(chain, PROMPTS, solver="dpm++", **SETTINGS), oracle, "dpm++", solver="dpm++")
 
 
+@pytest.mark.slow
 def test_null_text(pipe, oracle, pixels) -> None:
     """What is found leads where the reference's leads; and generation is told it in place of the negative prompt."""
     chain = pipe.invert(list(pixels), PROMPTS, STEPS)
@@ -124,7 +125,8 @@ def test_a_noisiest_level_without_signal(directory: Path, pixels: np.ndarray, tm
         pipe.vary(chain, PROMPTS, align="noise")
 
 
-@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
 def test_controlnet(pipe, oracle, chain, tmp_path: Path, count: int) -> None:
     draw = np.random.default_rng(1)
     directories = [tmp_path / str(number) for number in range(count)]

@@ -24,6 +24,7 @@ from . import other_methods
 from .checkpoints import randomise, unet, write_checkpoint
 from .comparison import nchw, nhwc, relative
 from .oracle import Oracle
+from .reference import Schedule
 
 LIMIT = 1e-4
 STEPS, GUIDANCE, EXEMPLARS, VARIATIONS = 10, 5.0, 2, 2
@@ -124,14 +125,16 @@ def test_img2img(check, task, directory, oracle, chain, monkeypatch) -> None:
     check(methods.img2img, np.stack(expected))
 
 
-@pytest.mark.parametrize("name", ["masactrl", pytest.param("plug_and_play", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["masactrl", "plug_and_play"])
 def test_attention_of_the_source(check, task, oracle, name: str) -> None:
     """Of chains under the empty prompt, whatever ours was told; one picture, whatever the number of variations."""
     draw, empty, found = getattr(other_methods, name), oracle.embed(""), []
     chain = oracle.invert(np.asarray(task.chain.pixels), [""] * EXEMPLARS, STEPS, "target")
+    schedule = Schedule.read(oracle.scheduler_config, STEPS)
     for exemplar, prompt in enumerate(PROMPTS):
         texts = oracle.embed(prompt), empty
-        found.append(draw(oracle.unet, nchw(chain[:, exemplar]), *texts, oracle.scheduler_config, GUIDANCE))
+        found.append(draw(oracle.unet, nchw(chain[:, exemplar]), *texts, schedule, GUIDANCE))
     check(getattr(methods, name), nhwc(torch.stack(found))[:, None])
 
 

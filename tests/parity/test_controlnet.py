@@ -62,7 +62,9 @@ def predict(control: Network, unet: Network, x, timestep, text, image, added, sc
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["sd1_like", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("sd2_like", "sdxl_like"))]
+)
 def test_residuals_and_the_prediction_with_them(kind: str, tmp_path: Path) -> None:
     base, changes = KINDS[kind]
     theirs = unet(base, **changes)

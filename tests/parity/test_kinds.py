@@ -158,9 +158,8 @@ def _predict(unet, x, told):
     return unet.module()(x, jnp.full(2, 501), told.tokens, added_ba=told.added)
 
 
-@pytest.mark.parametrize(
-    "name", ["sdxl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("unclip", "image"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
 def test_vary(load: Load, pixels: np.ndarray, name: str) -> None:
     pipe, kind = load(name)
     out = pipe.vary(list(pixels), **prompts_for(name), **(SETTINGS if name != "image" else _without_source()))
