@@ -22,8 +22,9 @@
 # Variations of every picture of a dataset, as a job that survives whatever stops it: it is planned, tried on a few
 # samples, run, and gone on with after a disconnect. The result is an image folder with labels that `datasets` loads.
 #
-# Choose a T4 or a v5e-1 TPU under *Runtime > Change runtime type*. Colab is for trying a job out and for small ones;
-# for large ones take the same settings to `rival augment run` on a cluster.
+# Choose a T4 or a v5e-1 TPU under *Runtime > Change runtime type* (it has not been run on either yet); the cells then
+# download Stable Diffusion 1.5. Without an accelerator they run with a tiny model from inside the package. Colab is for
+# trying a job out and for small ones; for large ones take the same settings to `rival augment run` on a cluster.
 
 # %%
 try:
@@ -45,7 +46,8 @@ print(
 # (`gs://...`, `hf://...`). `OUTPUT` is a folder; only one on Drive outlives the session. Both empty: a few drawings
 # from the package, in temporary folders.
 #
-# `STOP_AFTER_SHARDS` shows what a disconnect does: the run is broken off after so many shards. 0 runs all.
+# `STOP_AFTER_SHARDS` shows what a disconnect does: the run is broken off after so many shards. For a dataset of your
+# own take 0, which runs all, and a `SHARD_SIZE` of 64.
 
 # %%
 MODEL = ""  # @param ["", "tiny", "stable-diffusion-v1-5/stable-diffusion-v1-5"] {allow-input: true}
@@ -93,6 +95,12 @@ photos, augmented = INPUT or str(folder / "photos"), OUTPUT or str(folder / "aug
 from rival_jax import jobs
 from rival_jax.jobs.cost import describe
 from rival_jax.jobs.job import make_job
+from rival_jax.jobs.tally import lines
+
+
+def progress(stage, done, total):
+    print(f"\r{stage} {done}/{total}", end="\n" if done == total else "", flush=True)
+
 
 job = make_job(
     {
@@ -126,10 +134,6 @@ import re
 from IPython.display import HTML, display
 
 
-def progress(stage, done, total):
-    print(f"\r{stage} {done}/{total}", end="\n" if done == total else "", flush=True)
-
-
 def inline(page, height=640):
     """A gallery in one piece, its thumbnails inside it."""
 
@@ -151,10 +155,8 @@ inline(jobs.pilot(plan, 2, progress=progress))
 # torn. Here that moment is chosen: after `STOP_AFTER_SHARDS` shards the run is interrupted while it draws the next, as
 # the stop button would do it.
 
+
 # %%
-from rival_jax.jobs.tally import lines
-
-
 def stopping(stage, done, total):
     progress(stage, done, total)
     if STOP_AFTER_SHARDS and len(plan.done()) >= STOP_AFTER_SHARDS:
@@ -170,8 +172,8 @@ print(lines(jobs.status(plan)))
 # %% [markdown]
 # ## Go on
 #
-# After a disconnect run the cells down to *Plan*, and then this one: it goes on where the job was, as often as need be.
-# Finished shards are not touched.
+# After a disconnect run the cells down to *Plan*, and then this one: it goes on where the job was, as often as need be,
+# and finished shards are not touched. That needs an `OUTPUT` on Drive; temporary folders are gone with their session.
 
 # %%
 before = {path: path.stat().st_mtime_ns for path in plan.data.rglob("*.png")}

@@ -22,9 +22,10 @@
 # Other pictures of the same subject, in a photo's own colours and style, by Stable Diffusion without any training:
 # [RIVAL](https://arxiv.org/abs/2305.18729) in JAX.
 #
-# Choose a T4 or a v5e-1 TPU under *Runtime > Change runtime type* and run the cells from the top. Without an
-# accelerator a tiny model from inside the package draws in Stable Diffusion's place. It knows a small drawn world only,
-# but every cell runs with it.
+# Choose a T4 or a v5e-1 TPU under *Runtime > Change runtime type* and run the cells from the top (it has not been run
+# on either yet). They then download Stable Diffusion 1.5, 2 to 4 GB, and an example photo from GitHub. Without an
+# accelerator, or with `MODEL = "tiny"`, a tiny model from inside the package draws in its place, without internet. It
+# knows a small drawn world only, but every cell runs with it.
 
 # %%
 try:
@@ -172,7 +173,8 @@ show(contact_sheet(chain.pixels, reconstruction, generated.images, "generated"))
 # ## The same photo, changed
 #
 # `edit` starts from the photo's noise as it is, so that the structure stays, and changes what the prompt says
-# otherwise. A smaller `attention_start` changes more.
+# otherwise. A smaller `strength`
+# keeps more of it.
 
 # %%
 edited = pipe.edit(photo, edited_caption, caption, num_inference_steps=STEPS, progress=progress)

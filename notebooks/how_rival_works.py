@@ -24,7 +24,9 @@
 # [AID](https://arxiv.org/abs/2403.17924) draws what lies between two prompts through the same attention layers.
 # Equations have the papers' numbers.
 #
-# All of it is quick on a CPU with the tiny model from inside the package; with an accelerator it runs Stable Diffusion.
+# All of it is quick on a CPU with the tiny model from inside the package. With an accelerator (a T4 or a v5e-1 TPU
+# under *Runtime > Change runtime type*; it has not been run on either yet) the same cells download and run Stable
+# Diffusion 1.5.
 
 # %%
 try:

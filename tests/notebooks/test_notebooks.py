@@ -1,12 +1,15 @@
 """The notebooks are their scripts, and run from top to bottom on the embedded model."""
 
 import re
+import shutil
 from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+from rival_jax import samples
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ("first_variations", "augment_a_dataset", "how_rival_works")
@@ -41,21 +44,56 @@ def test_notebook_is_its_script(name):
     nbformat.validate(notebook)
 
 
-@pytest.mark.documentation
-@pytest.mark.parametrize("name", NAMES)
-def test_runs_from_top_to_bottom(name, tmp_path, monkeypatch):
+@pytest.fixture
+def execute(tmp_path, monkeypatch):
+    """Runs cells from top to bottom, in a process of their own, with form fields filled in as a user would."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    notebook = jupytext.read(FOLDER / f"{name}.ipynb")
-    for cell in notebook.cells:
-        for field, value in FIELDS.items():
-            cell.source = re.sub(rf"^{field} = \d+  # @param", f"{field} = {value}  # @param", cell.source, flags=re.M)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert not [output for output in outputs if output.output_type == "error"]
-    said = "".join(output.text for output in outputs if output.output_type == "stream")
+
+    def execute(notebook, **more):
+        for field, value in (FIELDS | more).items():
+            for cell in notebook.cells:
+                cell.source = re.sub(rf"^{field} = .*?  # @", f"{field} = {value!r}  # @", cell.source, flags=re.M)
+        NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+        outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+        assert not [output for output in outputs if output.output_type == "error"]
+        return outputs, "".join(output.text for output in outputs if output.output_type == "stream")
+
+    return execute
+
+
+@pytest.mark.documentation
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_from_top_to_bottom(execute, name):
+    outputs, said = execute(jupytext.read(FOLDER / f"{name}.ipynb"))
     for words in SAID[name]:
         assert words in said
     shown = [output for output in outputs if output.output_type == "display_data"]
     assert sum("image/png" in output.data for output in shown) == PICTURES[name]
+
+
+@pytest.mark.documentation
+@pytest.mark.slow
+def test_going_on_after_a_disconnect(execute, tmp_path):
+    """With the cells that the notebook names, in a new process."""
+    for name in ("boat", "boat-teal", "house"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        shutil.copy(samples.DIRECTORY / f"{name}.png", tmp_path / "photos" / name)
+    form = {"INPUT": str(tmp_path / "photos"), "OUTPUT": str(tmp_path / "augmented"), "SHARD_SIZE": 1}
+
+    def cells(*headings):
+        """Those of the notebook that stand under some headings; the first ones stand under none."""
+        notebook = jupytext.read(FOLDER / "augment_a_dataset.ipynb")
+        parts = {"": []}
+        for cell in notebook.cells:
+            if found := re.search(r"^## (.*)", cell.source, flags=re.M):
+                parts[found[1]] = []
+            list(parts.values())[-1].append(cell)
+        notebook.cells = [cell for heading in headings for cell in parts[heading]]
+        return notebook
+
+    _, said = execute(cells("", "Settings", "Plan", "Pilot", "Run"), **form)
+    assert "done      1 of 3 shards" in said
+    _, said = execute(cells("", "Settings", "Plan", "Go on"), **form)
+    assert "2 shards were left" in said and "3 of 3 shards" in said
