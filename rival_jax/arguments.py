@@ -167,7 +167,7 @@ class Edit(Vary):
     initial: Initial = EDIT["initial"]
     """What generation starts from: the photo's own noise keeps its structure."""
     attention_start: float = EDIT["attention_start"]
-    """0 to 1000; above this timestep attention is ordinary. Smaller changes more."""
+    """0 to 1000; above this timestep attention is ordinary. Smaller frees the picture from the photo."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ MODULES = {
     "rival_jax.baselines.methods": "other methods, drawn by the same networks",
     "rival_jax.attend": "who attends to whom: the seam for new methods",
     "rival_jax.schedule": "noise levels and steps between them: a pipeline's `schedule`",
+    "rival_jax.samples": "the exemplars that travel inside the package",
     "rival_jax.sheets": "pictures side by side",
     "rival_jax.errors": "what is raised on purpose",
 }

@@ -76,7 +76,7 @@ def editing(pipe: RivalPipeline, blocks: gr.Blocks) -> None:
             with gr.Accordion("Settings", open=True):
                 fields = Fields({"file": file, "source_prompt": source, "prompt": prompt})
                 fields.slider("strength", 1.0, 0.05, 1.0, 0.05, "Share of the steps drawn anew; less keeps more.")
-                fields.slider("attention_start", EDIT["attention_start"], 0, 1000, 10, "Less changes more.")
+                fields.slider("attention_start", EDIT["attention_start"], 0, 1000, 10, "Less frees it from the photo.")
                 fields.negative_prompt()
                 fields.steps_and_guidance(5.0)
                 gr.HTML("An edit starts from the photo's own noise: the same settings draw the same, without a seed.")
