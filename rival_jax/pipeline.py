@@ -83,8 +83,8 @@ class RivalPipeline(Interpolator):
                 the exemplar and itself. Smaller keeps more of the exemplar.
             t_early: 0 ... 1000; above it the statistics are aligned.
             attention_start: 0 ... 1000; above it self-attention is ordinary.
-            initial: "shuffle", "gaussian", "inverted" (all N alike, with a warning), "random", or latents
-                (E, N, h, w, c).
+            initial: "shuffle", "gaussian", "inverted" (all N alike but for their guidance), "random",
+                or latents (E, N, h, w, c).
             reference: "shared" (one reference row) or "paired" (the negative half reads one of the empty prompt).
             align: "noise" (Eq. 7-8), "latent" (the latents themselves, after the step) or "none".
             seed: 0 ... 2**32 - 1; one, or one an exemplar. A variation's noise follows from its exemplar's seed and

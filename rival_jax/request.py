@@ -70,7 +70,9 @@ class Request:
                 checks.no_negative_prompt(self.negative_prompt, exemplars)
         given = {name: getattr(self, name) for name in _CHECKED} | {"prompt": prompt}
         checks.variation(exemplars, **given, cache_reference=inverted.cache_reference)
-        if isinstance(self.initial, str) and self.initial == "inverted" and self.num_variations != 1:
+        guidance = checks.guidance(self.guidance_scale, exemplars, self.num_variations)
+        is_inverted = isinstance(self.initial, str) and self.initial == "inverted"
+        if is_inverted and self.num_variations != 1 and (guidance == guidance[:, :1]).all():
             warnings.warn("All variations that start from the inverted latents are the same picture.", stacklevel=4)
         initial = self.initial
         if not isinstance(initial, str):
@@ -82,7 +84,7 @@ class Request:
             source_prompt=checks.per_exemplar("source_prompt", source, exemplars),
             negative_prompt=checks.per_exemplar("negative_prompt", self.negative_prompt, exemplars),
             num_inference_steps=inverted.num_inference_steps or NUM_INFERENCE_STEPS,
-            guidance_scale=checks.guidance(self.guidance_scale, exemplars, self.num_variations),
+            guidance_scale=guidance,
             initial=initial,
             seed=checks.seeds(self.seed, exemplars),
             timestep_convention=inverted.timestep_convention or "target",

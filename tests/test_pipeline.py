@@ -1,5 +1,6 @@
 """The Python API: what comes back, what is compiled, what is refused."""
 
+import warnings
 from dataclasses import replace
 
 import jax
@@ -156,6 +157,13 @@ def test_given_initial_latents_are_used_as_they_are(pipe, chain, out, compilatio
         given = pipe.vary(chain, "a car", num_variations=N, initial=array)
         np.testing.assert_array_equal(np.asarray(given.latents), named)
     assert compilations() == before
+
+
+def test_the_inverted_start_is_warned_of_only_where_nothing_else_differs(pipe, chain):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out = pipe.vary(chain, "a car", num_variations=N, initial="inverted", guidance_scale=[range(N)] * 2)
+    assert len(np.unique(out.latents[0], axis=0)) == N
 
 
 CONTRADICTIONS = [

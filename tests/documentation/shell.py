@@ -13,6 +13,8 @@ from command import rival
 
 _RIVAL = """#!{python} -SE
 import json, os, socket, sys
+if "--ray" in sys.argv:  # `ray stop` ends a process that has been Ray's driver
+    os.execv({python!r}, [{python!r}, "-m", "rival_jax.cli", *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as link:
     link.connect({address!r})
     link.sendall(json.dumps([os.getcwd(), sys.argv[1:]]).encode())
