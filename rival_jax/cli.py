@@ -205,6 +205,8 @@ def _draw(args: Vary, console: Console) -> None:
 
     with shown_on(console) as progress:
         record = run(args, progress, partial(_say, console))
+    if args.model == "tiny" and any(samples.DIRECTORY not in photo.parents for photo in args.photos):
+        _say(console, "The embedded model knows a small drawn world only; for photographs name another with --model.")
     files, noun = record["files"], "variations" if type(args) is Vary else "pictures"
     _say(console, f"{args.out} has {len(files['variations'])} new {noun}, {files['sheet']} and {files['record']}.")
 

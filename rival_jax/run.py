@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rival_jax import checks, outputs, record, samples
+from rival_jax import checks, outputs, record
 from rival_jax.arguments import READ, REPEATED, Edit, Generate, Inpaint, LearnConcept, Programs, Vary, Warmup
 from rival_jax.controlnet import ControlNet
 from rival_jax.devices import share
@@ -83,8 +83,6 @@ def run(args: Vary, progress: Progress, say: Callable[[str], None]) -> dict:
     for name in settings.keys() & set(REPEATED):
         settings[name] = settings[name][0] if len(settings[name]) == 1 else settings[name]
     _check(args, settings)
-    if args.model == EMBEDDED and any(samples.DIRECTORY not in photo.parents for photo in args.photos):
-        say("The embedded model knows a small drawn world only; for photographs name another with --model.")
     folder = outputs.prepare_folder(args.out)
     clock = Clock(progress)
     clock("loading", 0, 1)

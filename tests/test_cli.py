@@ -58,7 +58,7 @@ def test_files_and_messages(use_pipe, pipe, tmp_path):
     prompts = ("--prompt", "a [/red] car", "--prompt", "a blue house")
     result = rival("vary", *photos, *prompts, *SHORT, "--seed", 5, "--seed", 6, "--out", "[bold]\x1b")
     assert result.code == 0 and result.out == ""
-    hint, *progress, last = result.err.splitlines()
+    *progress, hint, last = result.err.splitlines()
     assert hint.endswith("for photographs name another with --model.")
     assert last == "[bold]\\x1b has 4 new variations, sheet.png and run.json."
     assert progress[:2] == ["loading 0/1", "loading 1/1"]
