@@ -132,6 +132,7 @@ def use_pipe(pipe, monkeypatch):
     monkeypatch.setattr(RivalPipeline, "from_pretrained", lambda *_, **__: pipe)
 
 
+@pytest.mark.slow
 def test_inpaint_on_the_command_line(use_pipe, tmp_path):
     """A picture at the model's size and one at the photo's, whose pixels outside the mask are the photo's."""
     photo, mask = save_photo(tmp_path / "photo.png", size=(40, 24)), np.zeros((24, 40), np.uint8)

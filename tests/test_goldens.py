@@ -21,7 +21,7 @@ def relative(ours, theirs):
     return np.linalg.norm(np.asarray(ours, np.float64) - theirs) / np.linalg.norm(theirs)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "editing")) for n in goldens.RUNS])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "variation")) for n in goldens.RUNS])
 def test_agrees_with_torch(name, numbers):
     kind, convention, options = goldens.RUNS[name]
     pipe = RivalPipeline.from_pretrained(goldens.FOLDER / kind, "float32")

@@ -39,6 +39,7 @@ def test_textual_inversion(pipe, photos, tmp_path):
     np.testing.assert_array_equal(table[: len(pipe.tokenizer.tokenizer)], rest[: len(pipe.tokenizer.tokenizer)])
 
 
+@pytest.mark.slow
 def test_lora(pipe, photos, tmp_path):
     """What is loaded from the file is what was trained."""
     file = learn_concept(pipe, photos, tmp_path, method="lora", rank=3, **FEW)
