@@ -14,7 +14,7 @@ from rival_jax.weights import locate
 
 pytestmark = pytest.mark.documentation
 SLOW = [page for page in PAGES if any("slow" in block.words for block in blocks(page))]
-_LONG = ("applications.md", "interpolation.md", "baselines.md")
+_LONG = ("applications.md", "interpolation.md", "concepts.md", "baselines.md")
 """Each method and application compiles programs of its own."""
 EACH = [pytest.param(page, marks=[pytest.mark.slow] * (page.name in _LONG)) for page in PAGES]
 

@@ -19,7 +19,13 @@ from rival_jax.steps import silent
 
 START, END, STEPS, T = "a red car", "a house on grass", 4, [0.0, 0.3, 0.6, 1.0]
 KINDS = [(kind, fused) for kind in ("outer", "inner") for fused in (True, False)]
-ALL = pytest.mark.parametrize(("kind", "fused"), KINDS, ids=[f"{'fused' if f else 'pure'}-{k}" for k, f in KINDS])
+QUICK = ("fused-outer", "pure-inner")
+"""Each kind compiles programs of its own."""
+NAMES = {f"{'fused' if fused else 'pure'}-{kind}": (kind, fused) for kind, fused in KINDS}
+ALL = pytest.mark.parametrize(
+    ("kind", "fused"),
+    [pytest.param(*one, id=name, marks=[pytest.mark.slow] * (name not in QUICK)) for name, one in NAMES.items()],
+)
 
 
 @pytest.fixture(scope="module")

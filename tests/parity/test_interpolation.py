@@ -103,7 +103,7 @@ def test_guided(load: Load, name: str) -> None:
     check(f"{name} guided", out.latents, theirs)
 
 
-@pytest.fixture(scope="module", params=["global", pytest.param("plus", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["global", "plus"])
 def shown(request: pytest.FixtureRequest, load: Load, encoder, tmp_path_factory: pytest.TempPathFactory) -> tuple:  # noqa: F811
     """An IP-Adapter of the pipeline's model, and a function that makes what the oracle is shown."""
     pipe, unet, _, _ = load("sd")
@@ -123,9 +123,8 @@ def shown(request: pytest.FixtureRequest, load: Load, encoder, tmp_path_factory:
     return ours, seen
 
 
-@pytest.mark.parametrize(
-    "case", ["morph", *(pytest.param(c, marks=pytest.mark.slow) for c in ("scale control", "from nothing"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["morph", "scale control", "from nothing"])
 @torch.no_grad()
 def test_pictures_as_conditions(load: Load, shown: tuple, case: str) -> None:
     pipe, (ours, seen) = load("sd")[0], shown
